@@ -1,0 +1,1 @@
+"""The shell on Ray: the only package that imports ray."""

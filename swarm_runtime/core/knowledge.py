@@ -1,0 +1,214 @@
+"""Knowledge that merges: immutable experiences, and views that say which of them are known.
+
+An *experience* is what one agent found out in one epoch. It never changes once it is recorded, so
+merging two bodies of knowledge is the union of their experiences: commutative, associative and
+idempotent, whatever is sent twice or late. Epochs of one agent are numbered without gaps and
+always travel as a prefix, so *which* experiences somebody knows is one number per agent: a
+version vector, here a *view*. Visibility (views) and content (experiences) are kept apart: a view
+is tiny, a pure function of seed, topology and membership, and what a checkpoint holds; content
+comes from the log.
+
+Above: memory folds experiences into statistics, topologies move views, machines do both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm_runtime.core.codec import decode, encode
+
+__all__ = ["REWARD_SCALE", "Experience", "ExperienceLog", "Sealed", "View", "merge_views"]
+
+#: Rewards are stored as integers: this many to one standard deviation of the outcome.
+REWARD_SCALE = 1_000
+
+#: How many epochs of each agent are known, by agent. A missing agent means none.
+View = dict[str, int]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Experience:
+    """What one agent found out in one epoch, for n subjects and K candidate approaches.
+
+    Attributes
+    ----------
+    agent : str
+    epoch : int (>= 1)
+        Counts the agent's experiences, without gaps.
+    known_at_s : int
+        When the outcome was known, in seconds since 1970 (market time in a replay). Nothing may
+        use this experience at an earlier time.
+    domain, task_type : str
+    approaches : tuple of str, length K
+    subjects : tuple of str, length n
+        What each row is about (for trading: the symbol).
+    context : ndarray of float32, shape (n, F)
+        Features at the time of choosing.
+    cells : ndarray of int32, shape (n,)
+        The context, quantised; see memory/pattern.
+    chosen : ndarray of int16, shape (n,)
+        Index of the approach that was carried out. Its outcome is actual; the other columns of
+        ``excess`` and ``verdict`` are *shadow* outcomes, computed after the fact.
+    reason : ndarray of int8, shape (n,)
+        Why it was chosen; see memory/ranking.
+    propensity : ndarray of float32, shape (n,)
+        Probability with which it was chosen.
+    excess : ndarray of int32, shape (n, K)
+        Reward above the benchmark, in 1/REWARD_SCALE standard deviations.
+    verdict : ndarray of int8, shape (n, K)
+        1 success, -1 failure, 0 no verdict.
+    net_return : ndarray of float64, shape (n, K)
+        The outcome itself (for trading: return on the capital set aside, after costs).
+    """
+
+    agent: str
+    epoch: int
+    known_at_s: int
+    domain: str
+    task_type: str
+    approaches: tuple[str, ...]
+    subjects: tuple[str, ...]
+    context: npt.NDArray[np.float32]
+    cells: npt.NDArray[np.int32]
+    chosen: npt.NDArray[np.int16]
+    reason: npt.NDArray[np.int8]
+    propensity: npt.NDArray[np.float32]
+    excess: npt.NDArray[np.int32]
+    verdict: npt.NDArray[np.int8]
+    net_return: npt.NDArray[np.float64]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What identifies it: (agent, epoch)."""
+        return self.agent, self.epoch
+
+    def to_bytes(self) -> bytes:
+        """Return a canonical form: equal experiences give equal bytes."""
+        return encode({field.name: getattr(self, field.name) for field in fields(self)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Experience:
+        """Return the experience that ``to_bytes`` gave.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are not of that form.
+        """
+        values = decode(data)
+        if not isinstance(values, dict) or set(values) != {field.name for field in fields(cls)}:
+            raise ValueError("not an experience")
+        values["approaches"] = tuple(values["approaches"])
+        values["subjects"] = tuple(values["subjects"])
+        return cls(**values)
+
+    def seal(self) -> Sealed:
+        """Return the form in which it travels and is stored."""
+        return Sealed(
+            self.agent, self.epoch, self.known_at_s, self.domain, self.task_type, self.to_bytes()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An experience as bytes, with what routing and guarding need to know of it.
+
+    Most receivers only pass an experience on, or keep it; they never pay for reading it.
+
+    Attributes
+    ----------
+    agent, epoch, known_at_s, domain, task_type : see ``Experience``
+    blob : bytes
+        ``Experience.to_bytes``.
+    """
+
+    agent: str
+    epoch: int
+    known_at_s: int
+    domain: str
+    task_type: str
+    blob: bytes
+
+    def open(self) -> Experience:
+        """Return the experience.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are no experience.
+        """
+        return Experience.from_bytes(self.blob)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the bytes, as hex."""
+        return hashlib.sha256(self.blob).hexdigest()
+
+
+def merge_views(first: View, second: View) -> View:
+    """Return what is known to either: the larger count per agent."""
+    merged = dict(first)
+    for agent, count in second.items():
+        if count > merged.get(agent, 0):
+            merged[agent] = count
+    return merged
+
+
+class ExperienceLog:
+    """Content by (agent, epoch), each agent's epochs without gaps from 1 on.
+
+    One per process; agents that live in it share it, since content is the same for all and only
+    views differ. What is sealed is opened when it is first read.
+    """
+
+    def __init__(self) -> None:
+        self._sealed: dict[str, list[Sealed]] = {}
+        self._opened: dict[tuple[str, int], Experience] = {}
+
+    def add(self, sealed: Iterable[Sealed]) -> None:
+        """Add what isn't there yet.
+
+        Raises
+        ------
+        ValueError
+            If an experience would leave a gap before it. A sender always sends a prefix, so
+            this is a fault of a protocol, not of the network.
+        """
+        for one in sealed:
+            known = self._sealed.setdefault(one.agent, [])
+            if one.epoch == len(known) + 1:
+                known.append(one)
+            elif one.epoch > len(known) + 1:
+                raise ValueError(f"epoch {one.epoch} of {one.agent} came after {len(known)}")
+
+    def between(self, agent: str, after: int, until: int) -> list[Sealed]:
+        """Return epochs ``after`` (exclusive) to ``until`` (inclusive) of an agent.
+
+        Raises
+        ------
+        KeyError
+            If not all of them are here.
+        """
+        if until <= after:
+            return []
+        known = self._sealed.get(agent, [])
+        if until > len(known):
+            raise KeyError(f"{agent} up to epoch {until}: only {len(known)} are here")
+        return known[after:until]
+
+    def opened(self, agent: str, after: int, until: int) -> list[Experience]:
+        """Return the same as ``between``, opened."""
+        found = []
+        for one in self.between(agent, after, until):
+            experience = self._opened.get((agent, one.epoch))
+            if experience is None:
+                experience = self._opened[agent, one.epoch] = one.open()
+            found.append(experience)
+        return found
+
+    def view(self) -> View:
+        """Return how many epochs of each agent are here."""
+        return {agent: len(known) for agent, known in self._sealed.items()}
