@@ -118,6 +118,8 @@ class TradingSettings(_Section):
 
     Attributes
     ----------
+    warm_up_bars : int
+        Bars before the first round, which strategies and features need for a history.
     block_bars : int
         Bars in one round: how long a choice stands before its outcome is judged.
     cash_usd : float
@@ -130,6 +132,7 @@ class TradingSettings(_Section):
     costs, risk : see there
     """
 
+    warm_up_bars: int = pydantic.Field(252, ge=1, le=5_000)
     block_bars: int = pydantic.Field(21, ge=2, le=2_520)
     cash_usd: float = pydantic.Field(100_000.0, ge=100, le=1e9)
     lot_shares: int = pydantic.Field(1, ge=1, le=10_000)
@@ -161,8 +164,6 @@ class MemorySettings(_Section):
     shadow_teaches : bool
         Whether outcomes of candidates that were not chosen teach too. A price-taker can compute
         them after the fact; they are recorded, and flagged, either way.
-    recall_cells : float
-        How fast similarity falls with the distance between contexts; see memory/embedding.
     """
 
     mode: Literal["on", "off", "compare"] = "compare"
@@ -237,3 +238,156 @@ class Settings(_Section):
     trading: TradingSettings = TradingSettings()
     memory: MemorySettings = MemorySettings()
     faults: FaultSettings = FaultSettings()
+
+
+#: What a preset changes, as dotted names; the report's three environments (its section 8).
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "development": {
+        "swarm.agents": 3,
+        "memory.learning_rate": 0.2,
+        "memory.confidence_threshold": 0.5,
+        "faults.backoff_s": 0.05,
+    },
+    "staging": {
+        "swarm.agents": 10,
+        "memory.learning_rate": 0.1,
+        "memory.confidence_threshold": 0.7,
+    },
+    "production": {
+        "swarm.agents": 50,
+        "memory.learning_rate": 0.1,
+        "memory.confidence_threshold": 0.75,
+        "memory.minimum_usage": 5,
+        "faults.retries": 10,
+    },
+}
+
+_ENVIRONMENT_PREFIX = "SWARM_"
+
+
+def load(
+    *,
+    file: str | None = None,
+    preset: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Put settings together; later sources win: preset, file, environment, overrides.
+
+    Parameters
+    ----------
+    file : str or None
+        TOML or YAML, by its ending.
+    preset : str or None
+        A key of ``PRESETS``.
+    environment : mapping or None
+        ``SWARM_TRADING__COSTS__FEE_BPS=2`` sets ``trading.costs.fee_bps``; None reads the
+        process's environment.
+    overrides : mapping or None
+        Dotted names to values.
+
+    Raises
+    ------
+    ConfigError
+        For anything unknown or not allowed: names the field, the value and what is allowed.
+    """
+    tree: dict[str, Any] = {}
+    if preset is not None:
+        if preset not in PRESETS:
+            raise ConfigError("preset", preset, f"no such preset.{did_you_mean(preset, PRESETS)}")
+        for name, value in PRESETS[preset].items():
+            _set(tree, name.split("."), value, name)
+    if file is not None:
+        _merge(tree, _read(file), "")
+    variables = os.environ if environment is None else environment
+    for name in sorted(variables):
+        if name.startswith(_ENVIRONMENT_PREFIX) and "__" in name:
+            parts = name.removeprefix(_ENVIRONMENT_PREFIX).lower().split("__")
+            # YAML's scalars and lists are how one writes a number or several symbols in a shell.
+            _set(tree, parts, _scalar(variables[name]), name)
+    for name, value in (overrides or {}).items():
+        _set(tree, name.split("."), value, name)
+    try:
+        return Settings.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise _explain(error) from None
+
+
+def _set(tree: dict[str, Any], parts: list[str], value: Any, name: str) -> None:
+    for part in parts[:-1]:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(name, value, f"{part} is a value, not a section")
+    tree[parts[-1]] = value
+
+
+def _merge(tree: dict[str, Any], update: Mapping[str, Any], path: str) -> None:
+    for key, value in update.items():
+        if isinstance(value, Mapping):
+            section = tree.setdefault(key, {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"{path}{key}", value, "is given both as a value and a section")
+            _merge(section, value, f"{path}{key}.")
+        else:
+            tree[key] = value
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _read(file: str) -> Mapping[str, Any]:
+    path = Path(file)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError("config", file, f"can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("config", file, "is not a text file in UTF-8") from error
+    try:
+        if path.suffix == ".toml":
+            found: Any = tomllib.loads(text)
+        elif path.suffix in (".yaml", ".yml"):
+            found = yaml.safe_load(text) or {}
+        else:
+            raise ConfigError("config", file, "must end in .toml, .yaml or .yml")
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError("config", file, f"can't be parsed: {reason}") from error
+    if not isinstance(found, Mapping):
+        raise ConfigError("config", file, "must hold sections (swarm, data, trading, memory, ...)")
+    return found
+
+
+def _section_of(path: list[str]) -> type[pydantic.BaseModel]:
+    """Return the model that the dotted path's last section names."""
+    model: type[pydantic.BaseModel] = Settings
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, pydantic.BaseModel)
+        ):
+            return model
+        model = field.annotation
+    return model
+
+
+def _explain(error: pydantic.ValidationError) -> ConfigError:
+    """Return the first thing that is wrong, in words."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    name = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        allowed = _section_of(path[:-1]).model_fields
+        return ConfigError(
+            name, first["input"], f"no such setting.{did_you_mean(path[-1], allowed)}"
+        )
+    if first["type"] == "literal_error":
+        allowed_text = first.get("ctx", {}).get("expected", "")
+        words = [word.strip(" '") for word in allowed_text.replace(" or ", ",").split(",")]
+        return ConfigError(name, first["input"], f"not allowed.{did_you_mean(first['input'], words)}")
+    message = first["msg"]
+    return ConfigError(name, first["input"], message[:1].lower() + message[1:])

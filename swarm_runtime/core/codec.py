@@ -3,13 +3,15 @@
 The journal, checkpoints and the bank's log are written with it. Nothing is executed on reading
 (unlike pickle), and equal values give equal bytes (unlike most archives).
 
-Form: length of the header (4 bytes, little endian), the header (JSON; an array stands in it as
-``{"\\u0000array": [dtype, shape]}``), then the arrays' bytes in the order of the header.
+Form: length of the header (4 bytes, little endian), the header (JSON with sorted keys; an array
+stands in it as ``{"\\u0000array": [dtype, shape]}``), then the arrays' bytes in the order of the
+header.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -18,27 +20,35 @@ import numpy.typing as npt
 __all__ = ["decode", "encode"]
 
 _MARK = "\0array"
+#: Kinds of array that mean the same everywhere: booleans, integers, floats, text, times.
+_KINDS = frozenset("biufSUmM")
 
 
 def encode(value: Any) -> bytes:
-    """Return the bytes of nested dicts (str keys), lists, tuples, str, numbers and arrays.
+    """Return the bytes of nested dicts (str keys), lists, tuples, str, numbers, None and arrays.
 
     Raises
     ------
     TypeError
         If something else is in there.
+    ValueError
+        If a number outside an array is not finite.
     """
     arrays: list[npt.NDArray[Any]] = []
 
     def flat(item: Any) -> Any:
         if isinstance(item, np.ndarray):
             whole = np.ascontiguousarray(item)
-            if whole.dtype.byteorder == ">" or whole.dtype.hasobject:
+            if whole.dtype.byteorder == ">" or whole.dtype.kind not in _KINDS:
                 raise TypeError(f"arrays of {whole.dtype} are not encoded")
             arrays.append(whole)
             return {_MARK: [whole.dtype.str, list(item.shape)]}
         if isinstance(item, dict):
-            return {key: flat(part) for key, part in item.items()}
+            # Sorted here, not by JSON: the arrays must follow in the order of the header.
+            for key in item:
+                if not isinstance(key, str) or key == _MARK:
+                    raise TypeError(f"{key!r} is not encoded as a key")
+            return {key: flat(item[key]) for key in sorted(item)}
         if isinstance(item, (list, tuple)):
             return [flat(part) for part in item]
         if isinstance(item, np.generic):
@@ -66,21 +76,32 @@ def decode(data: bytes) -> Any:
         raise ValueError(f"{len(data)} bytes where the header alone has {4 + length}")
     offset = 4 + length
 
-    def full(item: Any) -> Any:
+    def array(kind: str, shape: list[int]) -> npt.NDArray[Any]:
         nonlocal offset
+        dtype = np.dtype(kind)
+        if dtype.kind not in _KINDS or any(type(size) is not int or size < 0 for size in shape):
+            raise ValueError(f"the header announces an array of {kind!r}, {shape!r}")
+        count = math.prod(shape)
+        end = offset + count * dtype.itemsize
+        if end > len(data):
+            raise ValueError(f"{len(data)} bytes where the header announces {end} or more")
+        flat = np.frombuffer(data, dtype=dtype, count=count, offset=offset)
+        offset = end
+        return flat.reshape(shape)
+
+    def full(item: Any) -> Any:
         if isinstance(item, dict):
             if _MARK in item:
-                kind, shape = item[_MARK]
-                count = int(np.prod(shape, dtype=np.int64))
-                array = np.frombuffer(data, dtype=kind, count=count, offset=offset)
-                offset += array.nbytes
-                return array.reshape(shape)
+                return array(*item[_MARK])
             return {key: full(part) for key, part in item.items()}
         if isinstance(item, list):
             return [full(part) for part in item]
         return item
 
-    value = full(json.loads(data[4:offset]))
+    try:
+        value = full(json.loads(data[4:offset]))
+    except (TypeError, RecursionError) as problem:
+        raise ValueError(f"the header is of another form: {problem}") from problem
     if offset != len(data):
         raise ValueError(f"{len(data)} bytes where the header announces {offset}")
     return value

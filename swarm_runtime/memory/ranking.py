@@ -13,6 +13,7 @@ excess reward is above zero; otherwise the memory abstains and the agent explore
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,38 +70,66 @@ class Statistics:
         1/REWARD_SCALE σ). Integers, held as float64 because that is what matrix products take.
     last_known_s : ndarray of int64, shape (C, K)
         When the newest outcome was known; -1 where there is none.
+    newest_s : int
+        The largest of them, over all.
     """
 
     def __init__(self, cells: int, approaches: int) -> None:
         self.counters: Floats = np.zeros((cells, 5, approaches))
         self.last_known_s = np.full((cells, approaches), -1, dtype=np.int64)
+        self.newest_s = -1
 
-    def fold(self, experience: Experience, *, shadow_teaches: bool) -> None:
-        """Add one experience.
+    def fold(self, experiences: Sequence[Experience], *, shadow_teaches: bool) -> None:
+        """Add experiences, in any order; ``safla.learn`` holds the guard that is needed before.
 
         Parameters
         ----------
-        experience : Experience
-            Its approaches must be those of these statistics, in the same order.
+        experiences : sequence of Experience
+            Their approaches must be those of these statistics, in the same order.
         shadow_teaches : bool
             Whether outcomes of candidates that were not chosen count.
+
+        Raises
+        ------
+        ValueError
+            If the shape of an experience, or a cell, is not that of these statistics; then
+            nothing was added.
         """
-        rows = experience.chosen >= 0
-        if not rows.any():
+        if not experiences:
             return
-        cells = experience.cells[rows]
-        excess = experience.excess[rows].astype(np.float64)
-        verdict = experience.verdict[rows]
-        parts = np.stack(
-            [np.ones_like(excess), verdict > 0, verdict < 0, excess, excess * excess], axis=1
-        )
-        actual = experience.chosen[rows][:, None] == np.arange(excess.shape[1])
-        if not shadow_teaches:
-            parts *= actual[:, None, :]
-        np.add.at(self.counters, cells, parts)
-        taught = np.broadcast_to(True, actual.shape) if shadow_teaches else actual
-        stamp = np.where(taught, experience.known_at_s, -1)
-        np.maximum.at(self.last_known_s, cells, stamp)
+        count, _, approaches = self.counters.shape
+        chosen = np.concatenate([experience.chosen for experience in experiences])
+        cells = np.concatenate([experience.cells for experience in experiences], dtype=np.intp)
+        excess = np.concatenate([e.excess for e in experiences], dtype=np.float64)
+        verdict = np.concatenate([experience.verdict for experience in experiences])
+        known = np.repeat([e.known_at_s for e in experiences], [len(e.cells) for e in experiences])
+        if excess.shape[1] != approaches:
+            raise ValueError(f"{excess.shape[1]} approaches in statistics of {approaches}")
+        rows = chosen >= 0
+        if not rows.all():
+            chosen, cells, excess = chosen[rows], cells[rows], excess[rows]
+            verdict, known = verdict[rows], known[rows]
+        if not len(cells):
+            return
+        if cells.min() < 0 or cells.max() >= count:
+            raise ValueError(f"cells {cells.min()} to {cells.max()} in statistics of {count}")
+        parts = np.empty((len(cells), 5, approaches))
+        parts[:, _TRIALS] = 1.0
+        parts[:, _SUCCESSES] = verdict > 0
+        parts[:, _FAILURES] = verdict < 0
+        parts[:, _REWARD] = excess
+        np.multiply(excess, excess, out=parts[:, _SQUARE])
+        if shadow_teaches:
+            stamps = np.full(count, -1, dtype=np.int64)
+            np.maximum.at(stamps, cells, known)
+            np.maximum(self.last_known_s, stamps[:, None], out=self.last_known_s)
+        else:
+            parts *= (chosen[:, None] == np.arange(approaches))[:, None, :]
+            np.maximum.at(self.last_known_s.reshape(-1), cells * approaches + chosen, known)
+        # One flat axis: NumPy adds along it ten times as fast as into blocks of (5, K).
+        at = (cells * (5 * approaches))[:, None] + np.arange(5 * approaches)
+        np.add.at(self.counters.reshape(-1), at.reshape(-1), parts.reshape(-1))
+        self.newest_s = max(self.newest_s, int(known.max()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 """From a raw table to clean quotes: every check a file must pass, and how each fault is mended.
 
-Pure. ``files`` below reads the tables, ``data`` above lays the quotes on one calendar. The checks
-run in this order, and a mended table goes through them in the same order:
+Pure; imports only errors. ``files`` reads the tables, ``data`` above both lays the quotes on one
+calendar. The checks run in this order, and a mended table goes through them in the same order:
 
 1. text that is no date or number, dates with and without a zone: refused, never mended
 2. incomplete rows (a missing or infinite value): dropped
@@ -24,9 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm_runtime.errors import DataError
-from swarm_runtime.trading.files import Table
 
-__all__ = ["MAXIMUM_GAP_DAYS", "ROUNDING", "Quotes", "clean"]
+__all__ = ["MAXIMUM_GAP_DAYS", "ROUNDING", "Quotes", "Table", "clean"]
 
 #: Longest time between two bars of a symbol, in calendar days. The longest that a US exchange
 #: was shut in decades was 7 (September 2001); more means that rows are missing.
@@ -43,6 +42,34 @@ _REPAIR = "data.repair = true"
 
 Times = npt.NDArray[np.datetime64]
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The recognised columns of one file, as they stand there.
+
+    Attributes
+    ----------
+    source : str
+        The file, as the user named it.
+    symbol : str
+        The file's stem in capitals: the symbol of a table without a symbol column.
+    columns : dict of str to list
+        ``date``, ``open``, ``high``, ``low``, ``close``, ``volume`` and, where the file has them,
+        ``adj_close`` and ``symbol``; text (CSV) or Python objects (Parquet), all of one length.
+    names : dict of str to str
+        What the file itself calls each column.
+    lines : list of int
+        The line of each row; the header is line 1. A Parquet file's rows are numbered as they
+        would be in a CSV file, so its first row is line 2.
+    """
+
+    source: str
+    symbol: str
+    columns: dict[str, list[object]]
+    names: dict[str, str]
+    lines: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +150,7 @@ class _Mender:
 
     def faults(
         self,
-        wrong: npt.NDArray[np.bool_],
+        wrong: Mask,
         lines: npt.NDArray[np.int64],
         reason: Callable[[int], str],
         remedy: str,
@@ -175,7 +202,7 @@ def _mended(
         need = "a volume can't be negative" if field == 4 else "prices must be above zero"
         return f"{names[field]} is {values[row, field]:g}; {need}"
 
-    incomplete = np.isnat(times) | ~np.isfinite(values).all(axis=1)
+    incomplete = np.isnat(times) | np.any(~np.isfinite(values), axis=1)
     if mender.faults(
         incomplete, lines, incomplete_at, "drop such lines", "dropped incomplete lines"
     ):
@@ -183,7 +210,7 @@ def _mended(
 
     worthless_cells = values <= 0
     worthless_cells[:, 4] = values[:, 4] < 0
-    worthless = worthless_cells.any(axis=1)
+    worthless = np.any(worthless_cells, axis=1)
     if mender.faults(
         worthless,
         lines,
@@ -249,7 +276,7 @@ def _mended(
     return times, values
 
 
-def _outside(values: Floats) -> npt.NDArray[np.bool_]:
+def _outside(values: Floats) -> Mask:
     """Return which bars contradict themselves by more than rounding; shape (N,)."""
     ends = values[:, [0, 3]]
     above = ends.max(axis=1) * (1 - ROUNDING) > values[:, 1]
@@ -344,11 +371,14 @@ def _stamp(table: Table, row: int) -> datetime.datetime | None:
     if isinstance(value, datetime.datetime):
         return value.replace(microsecond=0)
     if isinstance(value, datetime.date):
-        return datetime.datetime(value.year, value.month, value.day)
+        return datetime.datetime.combine(value, _MIDNIGHT)
     text = "" if value is None else str(value).strip()
     if text.lower() in _NOTHING:
         return None
     try:
+        # Digits alone are 20200131 or a count of seconds, which mustn't pass for a date.
+        if text.isdigit() and len(text) != 8:
+            raise ValueError(text)
         # 2020/01/31 is as plain as 2020-01-31; 01/02/2020 is not, and is refused.
         return datetime.datetime.fromisoformat(text.replace("/", "-")).replace(microsecond=0)
     except ValueError:

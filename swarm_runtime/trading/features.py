@@ -167,8 +167,7 @@ def context_features(bars: Bars) -> Floats:
     returns = log_returns(bars) * has_bar
     squares = returns * returns
     month, quarter, year = (
-        _root_mean(squares, has_bar, window)
-        for window in (_MONTH_BARS, _QUARTER_BARS, _YEAR_BARS)
+        _root_mean(squares, has_bar, window) for window in (_MONTH_BARS, _QUARTER_BARS, _YEAR_BARS)
     )
     price = np.log(bars.close)
     fall = window_max(price, _YEAR_BARS) - price
@@ -212,9 +211,7 @@ def context_cells(features: Floats) -> npt.NDArray[np.int8]:
 
 def describe_context(values: Sequence[float]) -> str:
     """Return one symbol's context (F numbers) in words: "rising, calm, near its high, ..."."""
-    return ", ".join(
-        feature.word(value) for feature, value in zip(FEATURES, values, strict=True)
-    )
+    return ", ".join(feature.word(value) for feature, value in zip(FEATURES, values, strict=True))
 
 
 def _mean(values: Floats, has_bar: Floats, window_bars: int) -> Floats:

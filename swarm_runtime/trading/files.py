@@ -1,8 +1,8 @@
 """Files of prices as raw tables: found, opened, their columns recognised; nothing judged yet.
 
-``checks`` above it turns a table into clean quotes or says what is wrong with which line;
-``data`` puts quotes together. Reads files; imports only errors. Without pandas on purpose: the
-``csv`` module knows the line of every value, and starting pandas takes longer than reading.
+``checks`` turns a table into clean quotes or says what is wrong with which line; ``data`` above
+puts both together. Reads files. Without pandas on purpose: the ``csv`` module knows the line of
+every value, and starting pandas takes longer than reading.
 """
 
 from __future__ import annotations
@@ -14,13 +14,20 @@ import importlib
 import importlib.resources
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from swarm_runtime.errors import DataError
+from swarm_runtime.trading.checks import Table
 
-__all__ = ["SUFFIXES", "Table", "find_files", "packaged_file", "read_csv", "read_parquet", "read_table"]
+__all__ = [
+    "SUFFIXES",
+    "find_files",
+    "packaged_file",
+    "read_csv",
+    "read_parquet",
+    "read_table",
+]
 
 #: What a file's name must end with.
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -43,33 +50,6 @@ _MEANINGS = {
 }
 #: What frames call an index that has no name; it is the date when no column says it is.
 _INDEX_NAMES = ("index", "indexlevel0", "unnamed0", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The recognised columns of one file, as they stand there.
-
-    Attributes
-    ----------
-    source : str
-        The file, as the user named it.
-    symbol : str
-        The file's stem in capitals: the symbol of a table without a symbol column.
-    columns : dict of str to list
-        ``date``, ``open``, ``high``, ``low``, ``close``, ``volume`` and, where the file has them,
-        ``adj_close`` and ``symbol``; text (CSV) or Python objects (Parquet), all of one length.
-    names : dict of str to str
-        What the file itself calls each column.
-    lines : list of int
-        The line of each row; the header is line 1. A Parquet file's rows are numbered as they
-        would be in a CSV file, so its first row is line 2.
-    """
-
-    source: str
-    symbol: str
-    columns: dict[str, list[object]]
-    names: dict[str, str]
-    lines: list[int]
 
 
 def find_files(paths: Iterable[str | Path]) -> list[Path]:
@@ -288,7 +268,8 @@ def _recognised(source: str, header: Sequence[str]) -> dict[str, int]:
         if meaning in places:
             raise DataError(
                 source,
-                f"columns {header[places[meaning]]!r} and {header[place]!r} mean the same; keep one",
+                f"columns {header[places[meaning]]!r} and {header[place]!r} mean the same; "
+                "keep one",
                 1,
             )
         places[meaning] = place
@@ -307,10 +288,14 @@ def _missing_columns(missing: list[str], header: Sequence[str], places: dict[str
     names = ", ".join(repr(meaning.capitalize()) for meaning in missing)
     reason = f"no column{'s' if len(missing) > 1 else ''} {names}; the file has "
     reason += ", ".join(name.strip() or "(unnamed)" for name in header)
-    other = [";" if ";" in header[0] else "tab"] if ";" in header[0] or "\t" in header[0] else []
-    if len(header) == 1 and other:
-        return f"{reason}. Columns are separated by commas, not by {other[0]}"
-    free = {name.strip().lower(): name.strip() for i, name in enumerate(header) if i not in places.values()}
+    for separator, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            return f"{reason}. Separate columns by commas, not by {called}"
+    free = {
+        name.strip().lower(): name.strip()
+        for i, name in enumerate(header)
+        if i not in places.values()
+    }
     for meaning in missing:
         near = difflib.get_close_matches(meaning, list(free), n=1)
         if near:

@@ -22,7 +22,15 @@ from swarm_runtime.errors import StrategyError
 from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.orders import OrderStyle
 
-__all__ = ["Parameters", "Strategy", "approach_name", "checked_targets", "checked_style", "fault"]
+__all__ = [
+    "Parameters",
+    "Strategy",
+    "approach_name",
+    "checked_style",
+    "checked_targets",
+    "fault",
+    "raw_targets",
+]
 
 Floats = npt.NDArray[np.float64]
 #: One candidate: names to numbers.
@@ -90,7 +98,12 @@ def approach_name(kind: str, parameters: Parameters) -> str:
     >>> approach_name("momentum", {"lookback_bars": 50})
     'momentum(lookback_bars=50)'
     """
-    return f"{kind}({', '.join(f'{name}={value!r}' for name, value in parameters.items())})"
+    numbers = (
+        # The base types' own repr: NumPy's scalars, which are floats too, say np.float64(...).
+        f"{name}={float.__repr__(value) if isinstance(value, float) else int.__repr__(value)}"
+        for name, value in parameters.items()
+    )
+    return f"{kind}({', '.join(numbers)})"
 
 
 def checked_targets(strategy: Strategy, bars: Bars, parameters: Parameters) -> Floats:
@@ -110,6 +123,27 @@ def checked_targets(strategy: Strategy, bars: Bars, parameters: Parameters) -> F
         If the strategy raises, or returns another shape, something that is not a number, or a
         value outside [-1, 1]; names the parameters and the first offending row.
     """
+    targets = raw_targets(strategy, bars, parameters)
+    wrong = ~(np.abs(targets) <= 1.0)  # so that NaN is wrong too
+    if wrong.any():
+        row, column = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        raise StrategyError(
+            approach_name(strategy.kind, parameters),
+            f"target_position returned {float(targets[row, column])!r} for "
+            f"{bars.symbols[column]} at {bars.times[row].astype('datetime64[s]').item():%Y-%m-%d}"
+            f" (row {row}); a target is a finite number from -1 to 1",
+        )
+    return targets
+
+
+def raw_targets(strategy: Strategy, bars: Bars, parameters: Parameters) -> Floats:
+    """Return what ``checked_targets`` does, whatever the values are; they may be NaN.
+
+    Raises
+    ------
+    StrategyError
+        If the strategy raises, or returns another shape, or something that is not a number.
+    """
     name = approach_name(strategy.kind, parameters)
     try:
         with np.errstate(all="ignore"):
@@ -127,18 +161,9 @@ def checked_targets(strategy: Strategy, bars: Bars, parameters: Parameters) -> F
         raise StrategyError(
             name, f"target_position returned an array of {targets.dtype}, not of numbers"
         )
-    targets = targets.astype(np.float64)
-    wrong = ~(np.abs(targets) <= 1.0)  # so that NaN is wrong too
-    if wrong.any():
-        row, column = np.unravel_index(int(np.argmax(wrong)), shape)
-        raise StrategyError(
-            name,
-            f"target_position returned {float(targets[row, column])!r} for "
-            f"{bars.symbols[column]} at {bars.times[row].astype('datetime64[s]').item():%Y-%m-%d}"
-            f" (row {row}); a target is a finite number from -1 to 1",
-        )
     listed = np.logical_or.accumulate(bars.tradable, axis=0)
-    return np.where(listed, targets, 0.0) + 0.0  # + 0.0 turns -0.0, another bit pattern, into 0.0
+    # + 0.0 turns -0.0, another bit pattern for the same target, into 0.0.
+    return np.where(listed, targets.astype(np.float64), 0.0) + 0.0
 
 
 def checked_style(strategy: Strategy, parameters: Parameters) -> OrderStyle:
@@ -163,11 +188,10 @@ def checked_style(strategy: Strategy, parameters: Parameters) -> OrderStyle:
                 raise StrategyError(
                     name, f"order_style returned {field} = {value!r}; it is a number >= 0"
                 )
-    if not (isinstance(style.good_for_bars, int) and style.good_for_bars >= 1):
+    life: object = style.good_for_bars
+    if not (isinstance(life, int) and life >= 1):
         raise StrategyError(
-            name,
-            f"order_style returned good_for_bars = {style.good_for_bars!r}; "
-            "it is a whole number >= 1",
+            name, f"order_style returned good_for_bars = {life!r}; it is a whole number >= 1"
         )
     return style
 

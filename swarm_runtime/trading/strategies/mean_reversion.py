@@ -20,7 +20,8 @@ class MeanReversion(Strategy):
     The score is the log price's z-score within the last ``window_bars``. A position against it is
     opened at |z| > ``entry_z`` and closed when |z| < ``exit_z`` (or z has crossed over). Sets
     with a ``limit_bps`` wait for a better price than the close, and take profit at
-    ``take_profit_bps``: liquidity is given, not taken, and trades that run away are missed.
+    ``take_profit_bps``: liquidity is given, not taken, and trades that run away are missed. One set
+    only buys what has fallen (``short_size`` 0).
 
     The bands are those of Bollinger, "Bollinger on Bollinger Bands" (2001).
     """
@@ -28,19 +29,26 @@ class MeanReversion(Strategy):
     kind: ClassVar[str] = "mean_reversion"
     parameters: ClassVar[tuple[Parameters, ...]] = (
         {"window_bars": 5, "entry_z": 1.5, "exit_z": 0.25},
-        {"window_bars": 10, "entry_z": 1.5, "exit_z": 0.25},
         {"window_bars": 20, "entry_z": 2.0, "exit_z": 0.5},
+        {"window_bars": 20, "entry_z": 2.0, "exit_z": 0.5, "short_size": 0.0},
         {"window_bars": 50, "entry_z": 2.0, "exit_z": 0.5},
-        {"window_bars": 10, "entry_z": 1.5, "exit_z": 0.25, "limit_bps": 50, "take_profit_bps": 400},
+        {
+            "window_bars": 10,
+            "entry_z": 1.5,
+            "exit_z": 0.25,
+            "limit_bps": 50,
+            "take_profit_bps": 400,
+        },
         {"window_bars": 20, "entry_z": 2.0, "exit_z": 0.5, "limit_bps": 50, "take_profit_bps": 600},
     )
 
     def target_position(self, bars: Bars, parameters: Parameters) -> Floats:
-        """Return 1, 0 or -1."""
+        """Return 1, 0 or -``short_size`` (1 unless given)."""
         window = int(parameters["window_bars"])
         score = z_score(np.log(bars.close), window)
         score[age_bars(bars) < window] = 0.0
-        return -two_sided(score, parameters["entry_z"], parameters["exit_z"])
+        side = -two_sided(score, parameters["entry_z"], parameters["exit_z"])
+        return np.where(side < 0, parameters.get("short_size", 1.0) * side, side)
 
     def order_style(self, parameters: Parameters) -> OrderStyle:
         """Return market orders, or for sets with ``limit_bps`` limit orders with a target."""

@@ -1,0 +1,116 @@
+"""A trajectory: one approach tried at one task of any kind, and how it ended. Pure.
+
+It is what a user of the bank records who has no batches of subjects and no declared context
+space. (Agents that act on many subjects at once record a ``core.knowledge.Experience``.) Above:
+``store`` keeps it, ``bank`` takes it. Below: ``core``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from swarm_runtime.core.codec import decode, encode
+from swarm_runtime.core.knowledge import REWARD_SCALE
+
+__all__ = ["LARGEST_EXCESS", "Context", "Trajectory"]
+
+#: A context: named numbers and texts.
+Context = Mapping[str, float | str]
+
+#: Excess rewards are cut at this many standard deviations, so that one can't rule a mean.
+LARGEST_EXCESS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One try and its outcome.
+
+    Attributes
+    ----------
+    id : str
+        What identifies it: recording it twice changes nothing. For instance run, task and
+        attempt; two tries need two ids even if everything else is equal.
+    agent : str
+        Who tried.
+    task_type : str
+        Only trajectories of the same task type teach each other.
+    approach : str
+        What was tried.
+    context : mapping of str to float or str
+        Under what circumstances, as known *before* the try.
+    known_at_s : int
+        When the outcome was known, in seconds since 1970. Nothing uses it earlier.
+    excess : float
+        Reward above what one would have had without knowledge, in standard deviations of such
+        rewards. For a yes-or-no task: 1 for a success, -1 for a failure. Cut at
+        ±LARGEST_EXCESS.
+    verdict : int
+        1 success, -1 failure, 0 where the judge abstains.
+    domain : str
+        The field it comes from, e.g. ``"web"``.
+    """
+
+    id: str
+    agent: str
+    task_type: str
+    approach: str
+    context: Context
+    known_at_s: int
+    excess: float
+    verdict: int
+    domain: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("id", "agent", "task_type", "approach"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise ValueError(f"{name} = {getattr(self, name)!r}: a text is needed")
+        if not isinstance(self.domain, str):
+            raise ValueError(f"domain = {self.domain!r}: a text is needed")
+        if type(self.known_at_s) is not int or self.known_at_s < 0:
+            raise ValueError(f"known_at_s = {self.known_at_s!r}: whole seconds since 1970")
+        if self.verdict not in (-1, 0, 1):
+            raise ValueError(f"verdict = {self.verdict!r}: 1, 0 or -1")
+        if not math.isfinite(self.excess):
+            raise ValueError(f"excess = {self.excess!r}: a finite number is needed")
+        # A copy, in one order: nobody changes it afterwards, and equal ones have equal bytes.
+        context: dict[str, float | str] = {}
+        for name in sorted(self.context):
+            value = self.context[name]
+            if isinstance(value, str):
+                context[name] = value
+            elif not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ValueError(f"context[{name!r}] = {value!r}: a text or a finite number")
+            else:
+                context[name] = float(value)
+        object.__setattr__(self, "context", context)
+        object.__setattr__(self, "excess", float(self.excess))
+
+    @property
+    def excess_units(self) -> int:
+        """The excess reward in 1/REWARD_SCALE standard deviations, cut."""
+        return round(max(-LARGEST_EXCESS, min(LARGEST_EXCESS, self.excess)) * REWARD_SCALE)
+
+    def to_bytes(self) -> bytes:
+        """Return a canonical form: equal trajectories give equal bytes."""
+        return encode({field.name: getattr(self, field.name) for field in fields(self)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Trajectory:
+        """Return the trajectory that ``to_bytes`` gave.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are not of that form.
+        """
+        values = decode(data)
+        if not isinstance(values, dict) or set(values) != {field.name for field in fields(cls)}:
+            raise ValueError("not a trajectory")
+        if not isinstance(values["context"], dict):
+            raise ValueError("not a trajectory: its context is no mapping")
+        try:
+            return cls(**values)
+        except TypeError as problem:
+            raise ValueError(f"not a trajectory: {problem}") from problem

@@ -1,0 +1,117 @@
+"""Numbers and names as people read them; what the terminal and the page have in common.
+
+A figure that isn't defined (a Sharpe ratio without variance, say) is shown as a dash, never as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "ARM_WORDS",
+    "METRICS",
+    "PERIODS",
+    "Metric",
+    "context_phrase",
+    "count",
+    "money",
+    "percent",
+    "points",
+    "ratio",
+    "signed_percent",
+]
+
+_NARROW = "\u202f"
+_DASH = "–"
+
+#: How the arms are called.
+ARM_WORDS = {"on": "with memory", "off": "without memory"}
+#: Periods of a run: key in the report ("" is the whole), and words.
+PERIODS = (("walk_forward", "Walk-forward"), ("learnt", "Learnt on"), ("", "Whole run"))
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as ``12.3 %``."""
+    return _DASH if value is None else _minus(f"{100 * value:.1f}{_NARROW}%")
+
+
+def signed_percent(value: float | None) -> str:
+    """Return a fraction as ``+12.3 %``."""
+    return _DASH if value is None else _minus(f"{100 * value:+.1f}{_NARROW}%")
+
+
+def points(value: float | None) -> str:
+    """Return a fraction as percentage points, ``+1.25``."""
+    return _DASH if value is None else _minus(f"{100 * value:+.2f}")
+
+
+def ratio(value: float | None) -> str:
+    """Return a ratio as ``0.62``."""
+    return _DASH if value is None else _minus(f"{value:.2f}")
+
+
+def count(value: float | None) -> str:
+    """Return a whole number as ``12 345``, with narrow spaces."""
+    return _DASH if value is None else _minus(f"{value:,.0f}".replace(",", _NARROW))
+
+
+def money(value: float | None) -> str:
+    """Return an amount in USD as ``$12 345``."""
+    return _DASH if value is None else f"${count(value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A column of the tables of results.
+
+    Attributes
+    ----------
+    key : str
+        In the report.
+    title, short : str
+        Heading on the page, and in the terminal.
+    show : callable
+        From the value to its text.
+    help : str
+        The convention it is computed by.
+    """
+
+    key: str
+    title: str
+    short: str
+    show: Callable[[float | None], str]
+    help: str
+
+
+#: The columns of every table of results, in order.
+METRICS = (
+    Metric("decisions", "Decisions", "Decisions", count, "Bars × symbols"),
+    Metric("trades", "Trades", "Trades", count, "Closed trades"),
+    Metric("total_return", "Total return", "Return", signed_percent, "After costs"),
+    Metric("cagr", "CAGR", "CAGR", signed_percent, "Compound growth a year"),
+    Metric("sharpe", "Sharpe", "Sharpe", ratio, "Annualised, riskless rate 0, ddof 1"),
+    Metric("sortino", "Sortino", "Sortino", ratio, "Annualised, target 0"),
+    Metric("max_drawdown", "Max drawdown", "Max DD", percent, "Deepest fall from a peak"),
+    Metric("win_rate_per_trade", "Win rate", "Win", percent, "Share of trades with a profit"),
+    Metric("profit_factor_per_trade", "Profit factor", "PF", ratio, "Profits over losses, by trade"),
+    Metric("costs_usd", "Costs", "Costs", money, "Fees and slippage"),
+)
+
+
+def context_phrase(words: object) -> str:
+    """Return a context in words: ``trend rising · volatility low``."""
+    if isinstance(words, Mapping):
+        return " · ".join(f"{name} {word}" for name, word in words.items())
+    if isinstance(words, (list, tuple)):
+        return " · ".join(_pair(word) for word in words)
+    return str(words)
+
+
+def _pair(word: Any) -> str:
+    return " ".join(map(str, word)) if isinstance(word, (list, tuple)) else str(word)
