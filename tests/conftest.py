@@ -6,9 +6,18 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A local Ray for all tests that need one; it starts with the first of them."""
+    from actors.cluster import connected
+
+    with connected():
+        yield
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

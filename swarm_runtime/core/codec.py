@@ -3,9 +3,9 @@
 The journal, checkpoints and the bank's log are written with it. Nothing is executed on reading
 (unlike pickle), and equal values give equal bytes (unlike most archives).
 
-Form: length of the header (4 bytes, little endian), the header (JSON with sorted keys; an array
-stands in it as ``{"\\u0000array": [dtype, shape]}``), then the arrays' bytes in the order of the
-header.
+Form: length of the header (4 bytes, little endian), the header (JSON with sorted keys; in an
+array's place stands its dtype and shape, under a key that no dict may have), then the arrays'
+bytes in the order of the header.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ def encode(value: Any) -> bytes:
     text = json.dumps(
         flat(value), separators=(",", ":"), ensure_ascii=False, sort_keys=False, allow_nan=False
     ).encode()
-    return b"".join(
-        [len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays)]
-    )
+    return b"".join([len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays)])
 
 
 def decode(data: bytes) -> Any:

@@ -30,6 +30,7 @@ REWARD_SCALE = 1_000
 #: How many epochs of each agent are known, by agent. A missing agent means none.
 View = dict[str, int]
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Experience:
     """What one agent found out in one epoch, for n subjects and K candidate approaches.
@@ -102,9 +103,54 @@ class Experience:
         values = decode(data)
         if not isinstance(values, dict) or set(values) != {field.name for field in fields(cls)}:
             raise ValueError("not an experience")
-        values["approaches"] = tuple(values["approaches"])
-        values["subjects"] = tuple(values["subjects"])
-        return cls(**values)
+        for name in ("approaches", "subjects"):
+            if not isinstance(values[name], list):
+                raise ValueError(f"not an experience: {name} = {values[name]!r}")
+            values[name] = tuple(values[name])
+        experience = cls(**values)
+        experience.check()
+        return experience
+
+    def check(self) -> None:
+        """Make sure that every field is of its kind, and all shapes agree.
+
+        Raises
+        ------
+        ValueError
+            Names the first field that isn't as ``Attributes`` says.
+        """
+        for name in ("agent", "domain", "task_type"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"experience: {name} = {getattr(self, name)!r} is no text")
+        for name, least in (("epoch", 1), ("known_at_s", -(2**53))):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= 2**53:
+                raise ValueError(f"experience: {name} = {value!r} is no integer in its range")
+        for name in ("approaches", "subjects"):
+            value = getattr(self, name)
+            if not all(isinstance(word, str) for word in value):
+                raise ValueError(f"experience: {name} = {value!r} are not all texts")
+        if len(set(self.approaches)) < len(self.approaches):
+            raise ValueError(f"experience: approaches = {self.approaches!r} are not all different")
+        rows, columns = len(self.subjects), len(self.approaches)
+        for name, dtype, shape in (
+            ("context", np.float32, (rows, "F")),
+            ("cells", np.int32, (rows,)),
+            ("chosen", np.int16, (rows,)),
+            ("reason", np.int8, (rows,)),
+            ("propensity", np.float32, (rows,)),
+            ("excess", np.int32, (rows, columns)),
+            ("verdict", np.int8, (rows, columns)),
+            ("net_return", np.float64, (rows, columns)),
+        ):
+            array = getattr(self, name)
+            if not isinstance(array, np.ndarray) or array.dtype != dtype:
+                raise ValueError(f"experience: {name} is no array of {np.dtype(dtype)}")
+            if array.shape != shape and (name != "context" or array.shape[:-1] != (rows,)):
+                raise ValueError(f"experience: {name} has shape {array.shape} instead of {shape}")
+        chosen = self.chosen
+        if rows and (chosen.min() < -1 or chosen.max() >= columns or self.cells.min() < 0):
+            raise ValueError("experience: a choice or a cell is out of range")
 
     def seal(self) -> Sealed:
         """Return the form in which it travels and is stored."""
@@ -139,9 +185,13 @@ class Sealed:
         Raises
         ------
         ValueError
-            If the bytes are no experience.
+            If the bytes are no experience, or another one than is written on them.
         """
-        return Experience.from_bytes(self.blob)
+        experience = Experience.from_bytes(self.blob)
+        for name in ("agent", "epoch", "known_at_s", "domain", "task_type"):
+            if getattr(experience, name) != getattr(self, name):
+                raise ValueError(f"experience: {name} differs inside and outside of the seal")
+        return experience
 
     def digest(self) -> str:
         """Return the SHA-256 of the bytes, as hex."""

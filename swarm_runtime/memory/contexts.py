@@ -97,7 +97,9 @@ class ContextReader:
             if not math.isfinite(value):
                 raise ValueError(f"context[{name!r}] = {value!r}: a text or a finite number")
             place = self.bin(name, value)
-            found.append((name, round(number_place(value) / _BIN_WIDTH) if place is None else place))
+            if place is None:
+                place = round(number_place(value) / _BIN_WIDTH)
+            found.append((name, place))
         return tuple(found)
 
     def centre(self, cell: Cell) -> dict[str, float | str]:
@@ -109,10 +111,12 @@ class ContextReader:
                 context[name] = place
             elif feature is None:
                 context[name] = number_value(place * _BIN_WIDTH)
+            elif not feature.edges:
+                context[name] = 0.0
             elif place > 0:
                 context[name] = feature.edges[place - 1]
             else:
-                context[name] = math.nextafter(feature.edges[0], -math.inf) if feature.edges else 0.0
+                context[name] = math.nextafter(feature.edges[0], -math.inf)
         return context
 
     def words(self, cell: Cell) -> dict[str, str]:

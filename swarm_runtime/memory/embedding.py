@@ -24,6 +24,7 @@ integer weights in which statistics are read. Agents' replicas and the bank use 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import zlib
 
@@ -51,7 +52,7 @@ Vector = npt.NDArray[np.float32]
 #: bin each 0.22; three 0.
 SPACE_FLOOR = 0.85
 #: The same for contexts with undeclared features, which differ in more ways.
-OPEN_FLOOR = 0.4
+OPEN_FLOOR = 0.3
 #: Coordinates that are left for hashing at least; below, everything collides with everything.
 SMALLEST_HASHED = 64
 #: Largest number of cells for which all pairs are weighed: 134 MB.
@@ -76,7 +77,7 @@ def _mixed(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 def _word_hashes(text: str) -> npt.NDArray[np.uint64]:
     """Return a hash of each word and each pair of words."""
     words = text.split()
-    grams = words + [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
+    grams = words + [f"{first} {second}" for first, second in itertools.pairwise(words)]
     hashes = [zlib.crc32(gram.encode()) for gram in grams]
     return np.array(hashes, dtype=np.uint64)
 
@@ -193,7 +194,8 @@ class Embedder:
     def _grams(self, hashes: npt.NDArray[np.uint64], salt: np.uint64) -> npt.NDArray[np.float64]:
         """Return the signed counts of hashed features, scaled to length one (or zero)."""
         places, signs = self._scatter(_mixed(hashes ^ salt))
-        counts = np.bincount(places, signs, minlength=self.dimension)
+        counts = np.zeros(self.dimension)
+        np.add.at(counts, places, signs)
         length = math.sqrt(float(counts @ counts))
         return counts / length if length else counts
 
@@ -204,9 +206,7 @@ def similarity_weight(cosine: float, floor: float) -> int:
     return round(SIMILARITY_SCALE * min(1.0, max(0.0, share)))
 
 
-def cell_similarity(
-    space: ContextSpace, *, floor: float = SPACE_FLOOR
-) -> npt.NDArray[np.float64]:
+def cell_similarity(space: ContextSpace, *, floor: float = SPACE_FLOOR) -> npt.NDArray[np.float64]:
     """Return the weight of every cell of a space for every other.
 
     Parameters

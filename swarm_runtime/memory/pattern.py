@@ -101,7 +101,7 @@ class ContextSpace:
         ndarray of float64, shape (C, F)
         """
         places = np.array([self.bins(cell) for cell in range(self.cell_count)], dtype=np.float64)
-        return places / np.array([max(1, len(f.edges)) for f in self.features])
+        return np.asarray(places / [max(1.0, len(f.edges)) for f in self.features])
 
 
 def pattern_id(

@@ -23,6 +23,8 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
 
 __all__ = [
+    "CONFIDENCE_WEIGHTS",
+    "NEVER",
     "SIMILARITY_SCALE",
     "Choice",
     "Estimates",
@@ -40,6 +42,8 @@ Floats = npt.NDArray[np.float64]
 SIMILARITY_SCALE = 64
 #: Weights of the report's confidence: success rate, usage frequency, recency, context similarity.
 CONFIDENCE_WEIGHTS = (0.4, 0.3, 0.2, 0.1)
+#: In place of a time: no outcome is known. (Times before 1970 are negative.)
+NEVER = -(2**62)
 _DAY_S = 86_400
 #: Rows of ``Statistics.counters``.
 _TRIALS, _SUCCESSES, _FAILURES, _REWARD, _SQUARE = range(5)
@@ -69,15 +73,15 @@ class Statistics:
         Trials, successes, failures, sum of excess rewards and of their squares (rewards in
         1/REWARD_SCALE σ). Integers, held as float64 because that is what matrix products take.
     last_known_s : ndarray of int64, shape (C, K)
-        When the newest outcome was known; -1 where there is none.
+        When the newest outcome was known; NEVER where there is none.
     newest_s : int
         The largest of them, over all.
     """
 
     def __init__(self, cells: int, approaches: int) -> None:
         self.counters: Floats = np.zeros((cells, 5, approaches))
-        self.last_known_s = np.full((cells, approaches), -1, dtype=np.int64)
-        self.newest_s = -1
+        self.last_known_s = np.full((cells, approaches), NEVER, dtype=np.int64)
+        self.newest_s = NEVER
 
     def fold(self, experiences: Sequence[Experience], *, shadow_teaches: bool) -> None:
         """Add experiences, in any order; ``safla.learn`` holds the guard that is needed before.
@@ -120,7 +124,7 @@ class Statistics:
         parts[:, _REWARD] = excess
         np.multiply(excess, excess, out=parts[:, _SQUARE])
         if shadow_teaches:
-            stamps = np.full(count, -1, dtype=np.int64)
+            stamps = np.full(count, NEVER, dtype=np.int64)
             np.maximum.at(stamps, cells, known)
             np.maximum(self.last_known_s, stamps[:, None], out=self.last_known_s)
         else:
@@ -220,7 +224,7 @@ def estimate(
         standard_error=np.sqrt(variance / np.maximum(outcomes, 1e-9)),
         success=success,
         usage=outcomes / (outcomes + 3.0),
-        recency=np.where(newest >= 0, recency[age_days], 0.0),
+        recency=np.where(newest > NEVER, recency[age_days], 0.0),
         similarity=trials / np.maximum(nearby * SIMILARITY_SCALE, 1.0),
     )
 

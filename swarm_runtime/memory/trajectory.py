@@ -68,7 +68,7 @@ class Trajectory:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: a text is needed")
         if not isinstance(self.domain, str):
             raise ValueError(f"domain = {self.domain!r}: a text is needed")
-        if type(self.known_at_s) is not int or self.known_at_s < 0:
+        if type(self.known_at_s) is not int or abs(self.known_at_s) > 2**53:
             raise ValueError(f"known_at_s = {self.known_at_s!r}: whole seconds since 1970")
         if self.verdict not in (-1, 0, 1):
             raise ValueError(f"verdict = {self.verdict!r}: 1, 0 or -1")
@@ -77,7 +77,7 @@ class Trajectory:
         # A copy, in one order: nobody changes it afterwards, and equal ones have equal bytes.
         context: dict[str, float | str] = {}
         for name in sorted(self.context):
-            value = self.context[name]
+            value: object = self.context[name]
             if isinstance(value, str):
                 context[name] = value
             elif not isinstance(value, (int, float)) or not math.isfinite(value):

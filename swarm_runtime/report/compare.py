@@ -36,6 +36,7 @@ from arch.bootstrap import StationaryBootstrap, optimal_block_length
 from scipy.special import ndtri
 
 from swarm_runtime.report.series import ArmSeries
+from swarm_runtime.report.summary import swarm_cents
 from swarm_runtime.report.years import bars_per_year
 
 __all__ = ["LEVEL", "MINIMUM_BARS", "POWER", "REPLICATIONS", "Comparison", "compare"]
@@ -165,8 +166,7 @@ def compare(*, on: ArmSeries, off: ArmSeries, first_bar: int, seed: int = 0) -> 
 
 def _returns(arm: ArmSeries, first_bar: int) -> tuple[Floats, Floats]:
     """Return the swarm's simple returns and its costs as a share of equity, from first_bar on."""
-    equity = np.sum([agent.equity_cents for agent in arm.agents], axis=0, dtype=np.int64)
-    costs = np.sum([agent.cost_cents for agent in arm.agents], axis=0, dtype=np.int64)
+    equity, costs = swarm_cents(arm)
     start = max(first_bar, 1)
     before, after = equity[start - 1 : -1], equity[start:]
     # A swarm that lost everything has no returns any more.
@@ -219,7 +219,8 @@ def _standard_error(sample: Floats, lags: int) -> Floats:
     np.cumsum(sample - sample.mean(axis=0), axis=0, out=padded[lags + 1 : lags + 1 + count])
     padded[lags + 1 + count :] = padded[lags + count]
     windows = padded[lags + 1 :] - padded[: -(lags + 1)]
-    return np.sqrt(np.square(windows).sum(axis=0) / (lags + 1)) / count
+    errors: Floats = np.sqrt(np.square(windows).sum(axis=0) / (lags + 1)) / count
+    return errors
 
 
 def _sharpe(returns: Floats, per_year: float) -> float | None:
@@ -253,19 +254,25 @@ def _sentence(
             f"(at least {MINIMUM_BARS} are needed)."
         )
     if interval == (0.0, 0.0) and difference == 0.0:
-        return f"No effect shown: with and without memory the swarm did the same in all {bars} bars."
+        return (
+            f"No effect shown: with and without memory the swarm did the same in all {bars} bars."
+        )
     head = {"helps": "Memory helps", "hurts": "Memory hurts"}.get(verdict, "No effect shown")
     return (
         f"{head}: {_points(difference)} a year with memory against without "
-        f"({LEVEL:.0%} interval {_points(interval[0])} to {_points(interval[1])}, {bars} bars): "
+        f"({100 * LEVEL:.0f} % interval {_signed(interval[0])} to {_points(interval[1])}, {bars} bars): "
         f"{_points(gross)} from what was chosen, {_points(cost)} from costs. The smallest effect "
-        f"that this run could have shown ({POWER:.0%} power) is {100 * smallest:.2f} points a year."
+        f"that this run could have shown ({100 * POWER:.0f} % power) is {100 * smallest:.2f} points a year."
     )
 
 
 def _points(fraction: float) -> str:
     """Return percentage points with a sign, as in ``+1.25 points``."""
-    return f"{100 * fraction:+.2f}".replace("-", "−") + " points"
+    return f"{_signed(fraction)} points"
+
+
+def _signed(fraction: float) -> str:
+    return f"{100 * fraction:+.2f}".replace("-", "−")
 
 
 def _round(value: float) -> float:

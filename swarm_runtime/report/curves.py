@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from swarm_runtime.memory.ranking import Reason
 from swarm_runtime.report.series import AgentSeries, ArmSeries
-from swarm_runtime.report.summary import walk_forward_start
+from swarm_runtime.report.summary import swarm_cents, walk_forward_start
 
 __all__ = ["AGENTS_SHOWN", "LETTERS", "chart_data", "drawdown", "spread"]
 
@@ -31,7 +31,9 @@ LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SCALE = 10_000
 
 
-def chart_data(arms: Sequence[ArmSeries], *, cash_usd: float, learn_fraction: float) -> dict[str, Any]:
+def chart_data(
+    arms: Sequence[ArmSeries], *, cash_usd: float, learn_fraction: float
+) -> dict[str, Any]:
     """Return all that the page's script draws.
 
     Parameters
@@ -103,7 +105,7 @@ def _kept(bars: int, points: int) -> Integers:
 
 def _arm(arm: ArmSeries, kept: Integers, cash_cents: int) -> dict[str, Any]:
     shown = arm.agents[:AGENTS_SHOWN]
-    total = np.sum([agent.equity_cents for agent in arm.agents], axis=0, dtype=np.int64)
+    total, _ = swarm_cents(arm)
     shares = spread(arm)
     knows = bool(len(shares)) and bool(shares.any())
     return {
@@ -124,7 +126,8 @@ def _arm(arm: ArmSeries, kept: Integers, cash_cents: int) -> dict[str, Any]:
 
 def _curves(equity: Integers, kept: Integers, start: int) -> dict[str, list[int]]:
     """Return equity at the bars kept, and the deepest drawdown since the bar kept before."""
-    falls = np.minimum.reduceat(drawdown(equity, start), np.concatenate([[0], kept[:-1] + 1]))
+    begins = np.concatenate([[0], kept[:-1] + 1])
+    falls = np.minimum.reduceat(drawdown(equity, start), begins)
     return {
         "equity": _deltas(np.rint((equity[kept] / start - 1.0) * _SCALE).astype(np.int64)),
         "drawdown": _deltas(np.rint(falls * _SCALE).astype(np.int64)),

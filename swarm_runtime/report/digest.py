@@ -81,13 +81,13 @@ _NOT_ARRAYS = {"agent", "kind", "symbols", "candidates", "first_bar", "risk_cuts
 assert {name for name, _ in _ARRAYS} | _NOT_ARRAYS == set(AgentSeries.__slots__)
 
 
-def _text(stream: "hashlib._Hash", *words: str) -> None:
+def _text(stream: hashlib._Hash, *words: str) -> None:
     for word in (str(len(words)), *words):
         data = word.encode("utf-8")
         stream.update(len(data).to_bytes(8, "little") + data)
 
 
-def _array(stream: "hashlib._Hash", name: str, values: npt.NDArray[Any]) -> None:
+def _array(stream: hashlib._Hash, name: str, values: npt.NDArray[Any]) -> None:
     _text(stream, name, values.dtype.str, *(str(size) for size in values.shape))
     if values.dtype.kind == "f":
         # All NaNs say the same: nothing there.

@@ -172,7 +172,7 @@ def _choices(arms: Sequence[ArmSeries]) -> str:
         "<b>Full</b> cells were recommended by the memory and applied; <b>hollow</b> ones were "
         "explored. Empty cells could not be traded.</p>"
         f'<div class="toggles" id="arm-picks" role="group" aria-label="Arm shown">{picks}</div>'
-        f"{strips}"
+        f'<div class="legend" id="cell-legend"></div>{strips}'
     )
 
 

@@ -14,6 +14,7 @@ from swarm_runtime.memory.ranking import Reason
 from swarm_runtime.report.curves import AGENTS_SHOWN, drawdown, spread
 from swarm_runtime.report.markup import Cell, Interval, interval_axis, share_bar, table, text
 from swarm_runtime.report.series import ArmSeries
+from swarm_runtime.report.summary import swarm_cents
 from swarm_runtime.report.words import (
     ARM_WORDS,
     METRICS,
@@ -160,7 +161,9 @@ def metrics(report: Mapping[str, Any]) -> str:
     for period, words in PERIODS:
         rows = [
             ([agent["id"], agent["kind"], ARM_WORDS.get(arm, arm)], _cells(agent, period))
-            for group in zip(*(results["agents"][:AGENTS_SHOWN] for _, results in arms), strict=True)
+            for group in zip(
+                *(results["agents"][:AGENTS_SHOWN] for _, results in arms), strict=True
+            )
             for (arm, _), agent in zip(arms, group, strict=True)
         ]
         inner = table(
@@ -283,7 +286,7 @@ def equity_table(arms: Sequence[ArmSeries], cash_usd: float) -> str:
     start = round(cash_usd * 100) * len(arms[0].agents)
     columns = []
     for arm in arms:
-        total = np.sum([agent.equity_cents for agent in arm.agents], axis=0, dtype=np.int64)
+        total, _ = swarm_cents(arm)
         falls = drawdown(total, start)
         columns.append([(total[bar] / start - 1.0, falls[bar]) for bar in bars])
     rows: list[tuple[Sequence[str], Sequence[Cell]]] = [
@@ -325,12 +328,12 @@ def use_table(arm: ArmSeries) -> str:
     kinds = (Reason.APPLIED, Reason.WITHHELD, Reason.ABSTAINED, Reason.NO_MEMORY)
     rows: list[tuple[Sequence[str], Sequence[Cell]]] = []
     for at in _sampled(len(reasons)):
-        choices = np.count_nonzero(reasons[at] >= 0)
+        choices = max(int(np.count_nonzero(reasons[at] >= 0)), 1)
         rows.append(
             (
                 [_date(arm, at * arm.block_bars)],
                 [
-                    (percent(np.count_nonzero(reasons[at] == int(kind)) / max(choices, 1)), None)
+                    (percent(float(np.count_nonzero(reasons[at] == int(kind))) / choices), None)
                     for kind in kinds
                 ],
             )
@@ -352,8 +355,8 @@ def choice_table(arm: ArmSeries, at: int) -> str:
     rows: list[tuple[Sequence[str], Sequence[Cell]]] = []
     for number, name in enumerate(agent.candidates):
         reasons = agent.reason[agent.chosen == number]
-        counts = [np.count_nonzero(reasons == int(kind)) for kind in kinds]
-        cells = [(count(value), value) for value in (len(reasons), *counts)]
+        counts = [int(np.count_nonzero(reasons == int(kind))) for kind in kinds]
+        cells: list[Cell] = [(count(value), value) for value in (len(reasons), *counts)]
         rows.append(([name], cells))
     words = ARM_WORDS.get(arm.name, arm.name)
     headings = [

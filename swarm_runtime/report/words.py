@@ -33,6 +33,9 @@ PERIODS = (("walk_forward", "Walk-forward"), ("learnt", "Learnt on"), ("", "Whol
 
 
 def _minus(text: str) -> str:
+    """Write a minus as such, and none before a zero."""
+    if not any(digit in text for digit in "123456789"):
+        text = text.replace("-", "")
     return text.replace("-", "−")
 
 
@@ -99,7 +102,9 @@ METRICS = (
     Metric("sortino", "Sortino", "Sortino", ratio, "Annualised, target 0"),
     Metric("max_drawdown", "Max drawdown", "Max DD", percent, "Deepest fall from a peak"),
     Metric("win_rate_per_trade", "Win rate", "Win", percent, "Share of trades with a profit"),
-    Metric("profit_factor_per_trade", "Profit factor", "PF", ratio, "Profits over losses, by trade"),
+    Metric(
+        "profit_factor_per_trade", "Profit factor", "PF", ratio, "Profits over losses, by trade"
+    ),
     Metric("costs_usd", "Costs", "Costs", money, "Fees and slippage"),
 )
 

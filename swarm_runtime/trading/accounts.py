@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from swarm_runtime.errors import ConfigError, DataError
 
-__all__ = ["Accounts"]
+__all__ = ["Accounts", "by_account", "by_lane"]
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -41,6 +41,18 @@ _FIELDS: dict[str, tuple[type[np.generic], bool]] = {
     "order_stop_cents": (np.float64, True),
     "order_bars_left": (np.int64, True),
 }
+
+
+def by_lane(table: npt.NDArray[Any], dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+    """Return a copy of an (A, S) table as lanes: value ``s * A + a`` is that of account a in s."""
+    return np.array(table.T, dtype, order="C").ravel()
+
+
+def by_account(
+    lanes: npt.NDArray[Any], accounts: int, dtype: npt.DTypeLike = np.float64
+) -> npt.NDArray[Any]:
+    """Return lanes as a table of shape (A, S): undoes ``by_lane``."""
+    return np.array(lanes.reshape(-1, accounts).T, dtype, order="C")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,17 +143,18 @@ class Accounts:
     @property
     def count(self) -> int:
         """Number of accounts A."""
-        return self.lots.shape[0]
+        return len(self.lots)
 
     @property
     def symbols(self) -> int:
         """Number of symbols S."""
-        return self.lots.shape[1]
+        return int(self.lots.shape[1])
 
     @property
     def equity_cents(self) -> Integers:
         """Cash and positions at the last close, shape (A,)."""
-        return self.cash_cents + self.value_cents.sum(axis=1)
+        equity: Integers = self.cash_cents + self.value_cents.sum(axis=1)
+        return equity
 
     def take(self, rows: slice | Sequence[int] | npt.NDArray[np.intp]) -> Accounts:
         """Return some of the accounts, in the order asked for."""

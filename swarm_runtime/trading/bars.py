@@ -89,10 +89,11 @@ class Bars:
         return Bars(
             tuple(symbols),
             self.times,
-            *(
-                np.ascontiguousarray(array[:, at])
-                for array in (self.open, self.high, self.low, self.close, self.volume)
-            ),
+            np.ascontiguousarray(self.open[:, at]),
+            np.ascontiguousarray(self.high[:, at]),
+            np.ascontiguousarray(self.low[:, at]),
+            np.ascontiguousarray(self.close[:, at]),
+            np.ascontiguousarray(self.volume[:, at]),
             np.ascontiguousarray(self.tradable[:, at]),
         )
 

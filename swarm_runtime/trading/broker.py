@@ -39,8 +39,9 @@ the profits of the symbols add up to the change in equity to the cent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,7 @@ from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.fills import Costs
 from swarm_runtime.trading.kernel import Kernel, Market
 from swarm_runtime.trading.risk import RiskEvents, RiskLimits
+from swarm_runtime.trading.schedule import Schedule
 from swarm_runtime.trading.styles import StyleArrays
 
 __all__ = ["BlockResult", "ClosedTrades", "run_block"]
@@ -194,26 +196,24 @@ def run_block(
     limits = RiskLimits.uniform(accounts.count, max_leverage=1.0) if limits is None else limits
     costs = Costs() if costs is None else costs
     _check(accounts, bars, start, stop, targets, styles, limits, lot_shares, fill_at)
-    kernel = Kernel(
-        accounts,
-        _market(bars, start, stop, accounts.count, 100.0 * lot_shares, fill_at),
-        bars.tradable[start:stop],
+    schedule = Schedule(
         targets,
-        styles,
-        limits,
-        costs.fee_bps * 1e-4,
-        costs.slippage_bps * 1e-4,
-        start,
+        accounts.last_target,
+        bars.tradable[start:stop],
+        accounts.pause_bars_left,
+        limits.max_position,
     )
+    market = _market(bars, start, stop, accounts.count, 100.0 * lot_shares, fill_at)
+    kernel = Kernel(accounts, market, schedule, styles, limits, costs, start)
     equity = np.empty((stop - start, accounts.count))
     for row in range(stop - start):
         kernel.step(row)
-        equity[row] = kernel.equity
+        equity[row] = kernel.ledger.equity
     if not np.abs(equity).max() < _MOST_CENTS:
         raise ConfigError(
             "cash_usd", float(np.abs(equity).max()) / 100, "an account has outgrown whole cents"
         )
-    return _accounts(kernel), _result(kernel, equity)
+    return Accounts(**kernel.arrays()), _result(kernel, equity, start)
 
 
 def _check(
@@ -269,23 +269,66 @@ def _market(
     close = lanes(bars.close[rows])
     earlier = bars.close[start - 1 : start] if start else bars.open[:1]
     tradable = np.repeat(bars.tradable[rows], accounts, axis=1)
-    high, low = lanes(bars.high[rows]), lanes(bars.low[rows])
     return Market(
         fill=close if fill_at == "close" else lanes(bars.open[rows]),
         close=close,
         previous_close=np.concatenate([lanes(earlier), close[:-1]]),
-        high=high,
-        low=low,
-        reach_high=np.where(tradable, high, -np.inf),
-        reach_low=np.where(tradable, low, np.inf),
+        high=np.where(tradable, lanes(bars.high[rows]), -np.inf),
+        low=np.where(tradable, lanes(bars.low[rows]), np.inf),
         tradable=tradable,
     )
 
 
-def _accounts(kernel: Kernel) -> Accounts:
-    """Return the accounts as the kernel leaves them."""
-    held = kernel.lots != 0
+def _result(kernel: Kernel, equity: Floats, start: int) -> BlockResult:
+    """Return what happened in the block, in an order that doesn't depend on who shares it."""
+    ledger = kernel.ledger
+    bars, count = equity.shape
 
-    def table(lanes: npt.NDArray[np.generic], dtype: type[np.generic]) -> npt.NDArray[np.generic]:
-        return np.array(lanes.reshape(kernel.shape).T, dtype, order="C")
-    raise NotImplementedError
+    rows = _flat([np.full(lanes.size, row) for row, lanes, _ in ledger.fills])
+    account = _flat([lanes for _, lanes, _ in ledger.fills]) % count
+    paid = _flat([cost for _, _, cost in ledger.fills]).astype(np.float64)
+    cost = np.bincount(account * bars + rows, paid, count * bars)  # whole cents: exact
+
+    rows = _flat([np.full(lanes.size, row) for row, lanes, _, _ in ledger.trades])
+    lanes = _flat([lanes for _, lanes, _, _ in ledger.trades])
+    entry = _flat([entry for _, _, entry, _ in ledger.trades])
+    profit = _flat([profit for _, _, _, profit in ledger.trades])
+    order = np.lexsort((lanes // count, rows, lanes % count))  # stable: time breaks ties
+    trades = ClosedTrades(
+        (lanes % count)[order],
+        (lanes // count)[order],
+        entry[order],
+        rows[order] + start,
+        profit[order].astype(np.int64),
+    )
+    return BlockResult(
+        equity.T.astype(np.int64, order="C"),
+        ledger.profit_cents(),
+        cost.astype(np.int64).reshape(count, bars),
+        np.bincount(account, minlength=count),
+        trades,
+        _events(kernel, start),
+    )
+
+
+def _events(kernel: Kernel, start: int) -> RiskEvents:
+    rows = _flat([np.full(at.size, row) for row, at, *_ in kernel.events])
+    account = _flat([at for _, at, *_ in kernel.events])
+    symbol = _flat([symbols for _, _, symbols, *_ in kernel.events])
+    code = _flat([np.full(event[1].size, event[3]) for event in kernel.events])
+    asked = _flat([event[4] for event in kernel.events]).astype(np.float64)
+    allowed = _flat([event[5] for event in kernel.events]).astype(np.float64)
+    order = np.lexsort((symbol, rows, account))
+    return RiskEvents(
+        account[order],
+        rows[order] + start,
+        symbol[order],
+        code[order],
+        asked[order],
+        allowed[order],
+    )
+
+
+def _flat(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return all parts in one array; nothing at all is no integers."""
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)

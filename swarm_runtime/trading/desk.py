@@ -134,11 +134,13 @@ class Desk:
 
     def available(self, bar: int) -> npt.NDArray[np.bool_]:
         """Return which symbols can be chosen for after a bar, shape (S,)."""
-        return self._available[bar]
+        row: npt.NDArray[np.bool_] = self._available[bar]
+        return row
 
     def volatility(self, bar: int) -> Floats:
         """Return the standard deviation of one bar's log return, up to a bar, shape (S,)."""
-        return self._volatility[bar]
+        row: Floats = self._volatility[bar]
+        return row
 
     def open_accounts(self, count: int) -> Accounts:
         """Return new accounts with the starting capital."""
@@ -212,16 +214,20 @@ class Desk:
         rows = np.arange(start - 1, stop - 1)
         lanes = np.arange(codes.shape[1])
         risk = self._settings.risk
-        position = {"max_position": risk.max_position, "max_leverage": risk.max_leverage}
         limits = RiskLimits.concatenate(
             [
                 RiskLimits.uniform(
                     shadows_from,
-                    **position,
+                    max_position=risk.max_position,
+                    max_leverage=risk.max_leverage,
                     max_drawdown=risk.max_drawdown,
                     drawdown_pause_bars=risk.drawdown_pause_bars,
                 ),
-                RiskLimits.uniform(accounts.count - shadows_from, **position),
+                RiskLimits.uniform(
+                    accounts.count - shadows_from,
+                    max_position=risk.max_position,
+                    max_leverage=risk.max_leverage,
+                ),
             ]
         )
         return run_block(

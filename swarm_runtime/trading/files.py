@@ -133,6 +133,7 @@ def read_csv(path: Path) -> Table:
     """
     source = str(path)
     header: list[str] = []
+    places: dict[str, int] = {}
     rows: list[list[str]] = []
     lines: list[int] = []
     opened = gzip.open if path.name.lower().endswith(".gz") else open
@@ -144,7 +145,8 @@ def read_csv(path: Path) -> Table:
                 if not row:
                     continue
                 if not header:
-                    header = row
+                    # At once: where columns are separated wrongly, every line looks wrong too.
+                    header, places = row, _recognised(source, row)
                     continue
                 if len(row) != len(header):
                     row = _fitted(source, row, header, reader.line_num)
@@ -158,7 +160,6 @@ def read_csv(path: Path) -> Table:
         raise DataError(source, f"this can't be read: {error.strerror or error}") from error
     if not header:
         raise DataError(source, "the file is empty; it needs a header and two bars or more")
-    places = _recognised(source, header)
     return Table(
         source,
         _stem(path).upper(),

@@ -67,7 +67,8 @@ class StyleArrays:
         """
 
         def column(values: list[float]) -> Floats:
-            return np.array(values, np.float64)[codes]
+            chosen: Floats = np.array(values, np.float64)[codes]
+            return chosen
 
         return cls(
             np.array([int(style.order_type) for style in catalogue], np.int64)[codes],

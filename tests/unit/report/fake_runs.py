@@ -64,7 +64,9 @@ def fake_arm(
         times=trading_days(bars),
         block_bars=block_bars,
         agents=tuple(
-            _agent(name, at, kinds[at % len(kinds)], market, rounds, block_bars, symbols, drift, seed)
+            _agent(
+                name, at, kinds[at % len(kinds)], market, rounds, block_bars, symbols, drift, seed
+            )
             for at in range(agents)
         ),
     )

@@ -52,8 +52,12 @@ def test_a_z_score_is_the_distance_from_the_mean_in_standard_deviations(values, 
         assert z_score(values, width)[row, column] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_z_score_of_what_never_moves_is_zero_and_not_rounding_blown_up():
+def test_a_z_score_of_what_stands_still_is_zero_and_not_rounding_blown_up():
     assert not z_score(np.full((300, 2), np.log(0.1)), 20).any()
+    draw = np.random.Generator(np.random.Philox(key=4))
+    moved_once = np.cumsum(0.01 * draw.standard_normal((300, 50)), axis=0)
+    moved_once[100:] = moved_once[100]
+    assert not z_score(moved_once, 20)[120:].any()
 
 
 def test_lagged_repeats_the_first_row_where_there_is_nothing_before():

@@ -13,6 +13,8 @@ from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.synthetic import placebo, planted_regimes
 
 Floats = npt.NDArray[np.float64]
+#: Of each rule: mean bps a bar in trends, in reversion, over all.
+Planted = list[dict[str, tuple[float, float, float]]]
 COST = 5e-4
 
 
@@ -81,9 +83,7 @@ def test_a_placebo_has_the_same_bars_in_another_order_up_to_one_factor_a_symbol(
                 np.sort(real, axis=1), np.sort(fake, axis=1), rtol=1e-9
             )  # the same values, and
             np.testing.assert_allclose(real[:, order], fake[:, other], rtol=1e-9)  # whole bars
-        assert np.array_equal(
-            np.sort(bars.volume[:, column]), np.sort(shuffled.volume[:, column])
-        )
+        assert np.array_equal(np.sort(bars.volume[:, column]), np.sort(shuffled.volume[:, column]))
 
 
 @hypothesis.given(many_bars, st.integers(0, 2**32 - 1))
@@ -188,9 +188,9 @@ def autocorrelation(bars: Bars, window_bars: int) -> Floats:
 
 
 @pytest.fixture(scope="module")
-def planted() -> list[dict[str, tuple[float, float, float]]]:
+def planted() -> Planted:
     """Mean bps a bar of four rules in trends, in reversion and over all, for some seeds."""
-    out = []
+    out: Planted = []
     for seed in range(8):
         market = planted_regimes(seed)
         bars, trending = market.bars, market.trending
@@ -207,9 +207,6 @@ def planted() -> list[dict[str, tuple[float, float, float]]]:
             result, trend = 1e4 * earned(bars, position), trending[63:-2]
             out[-1][name] = (result[trend].mean(), result[~trend].mean(), result.mean())
     return out
-
-
-Planted = list[dict[str, tuple[float, float, float]]]
 
 
 def test_following_20_bars_earns_in_every_planted_trend_and_loses_in_reversion(
@@ -238,9 +235,7 @@ def test_telling_the_planted_regime_by_past_autocorrelation_earns_after_costs_wi
     assert np.mean([one["told"][2] for one in planted]) > 9
 
 
-@hypothesis.given(
-    st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(2, 400), st.booleans()
-)
+@hypothesis.given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(2, 400), st.booleans())
 @hypothesis.settings(max_examples=25, deadline=None)
 def test_planted_bars_are_what_bars_promise(
     seed: int, symbols: int, count: int, common: bool

@@ -129,6 +129,21 @@ def test_pairs_waits_for_a_year_of_both_symbols():
     assert targets[300 + 251 + 63 :].any()
 
 
+@pytest.mark.parametrize("parameters", Pairs.parameters)
+def test_pairs_closes_what_is_open_against_a_former_partner(parameters):
+    # A moves with B and C with D, and from row 400 on A with C and B with D. Over 252 bars the new
+    # pairs prevail first when partners are chosen at row 567.
+    draw = np.random.Generator(np.random.Philox(key=7))
+    one, other = 0.01 * draw.standard_normal((2, 700))
+    returns = np.column_stack([one, one, other, other])
+    returns[400:] = returns[400:, [0, 2, 1, 3]]
+    returns += 0.003 * draw.standard_normal(returns.shape)
+    bars = market_from_closes(40.0 * np.exp(np.cumsum(returns, axis=0)))
+    targets = checked_targets(Pairs(), bars, parameters)
+    assert targets[400:567].any(axis=0).all()
+    assert not targets[567].any()
+
+
 def test_pairs_does_nothing_with_what_does_not_move_together():
     draw = np.random.Generator(np.random.Philox(key=2))
     path = np.cumsum(0.01 * draw.standard_normal(900))
