@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import math
 from typing import Any
 
 import numpy as np
@@ -32,33 +33,30 @@ def encode(value: Any) -> bytes:
     TypeError
         If something else is in there.
     ValueError
+        If a number is not finite (arrays may hold NaN).
+    ValueError
         If a number outside an array is not finite.
     """
     arrays: list[npt.NDArray[Any]] = []
 
-    def flat(item: Any) -> Any:
+    def stand_in(item: Any) -> Any:
+        # Called for what JSON does not know, in the order in which the header names it.
         if isinstance(item, np.ndarray):
             whole = np.ascontiguousarray(item)
-            if whole.dtype.byteorder == ">" or whole.dtype.kind not in _KINDS:
+            if whole.dtype.byteorder == ">" or whole.dtype.hasobject:
                 raise TypeError(f"arrays of {whole.dtype} are not encoded")
             arrays.append(whole)
             return {_MARK: [whole.dtype.str, list(item.shape)]}
-        if isinstance(item, dict):
-            # Sorted here, not by JSON: the arrays must follow in the order of the header.
-            for key in item:
-                if not isinstance(key, str) or key == _MARK:
-                    raise TypeError(f"{key!r} is not encoded as a key")
-            return {key: flat(item[key]) for key in sorted(item)}
-        if isinstance(item, (list, tuple)):
-            return [flat(part) for part in item]
         if isinstance(item, np.generic):
             return item.item()
-        return item
+        raise TypeError(f"{type(item).__name__} is not encoded")
 
     text = json.dumps(
-        flat(value), separators=(",", ":"), ensure_ascii=False, sort_keys=False, allow_nan=False
+        value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=stand_in
     ).encode()
-    return b"".join([len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays)])
+    return b"".join(
+        [len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays)]
+    )
 
 
 def decode(data: bytes) -> Any:
@@ -87,19 +85,18 @@ def decode(data: bytes) -> Any:
         offset = end
         return flat.reshape(shape)
 
-    def full(item: Any) -> Any:
-        if isinstance(item, dict):
-            if _MARK in item:
-                return array(*item[_MARK])
-            return {key: full(part) for key, part in item.items()}
-        if isinstance(item, list):
-            return [full(part) for part in item]
-        return item
+    def array(item: dict[str, Any]) -> Any:
+        # Called for each object when it ends; arrays' stand-ins hold no objects, so they come in
+        # the order of the header.
+        nonlocal offset
+        if _MARK not in item:
+            return item
+        kind, shape = item[_MARK]
+        found = np.frombuffer(data, kind, math.prod(shape), offset)
+        offset += found.nbytes
+        return found.reshape(shape)
 
-    try:
-        value = full(json.loads(data[4:offset]))
-    except (TypeError, RecursionError) as problem:
-        raise ValueError(f"the header is of another form: {problem}") from problem
+    value = json.loads(data[4:offset], object_hook=array)
     if offset != len(data):
         raise ValueError(f"{len(data)} bytes where the header announces {offset}")
     return value

@@ -9,6 +9,7 @@ SC'11).
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 
 import numpy as np
@@ -20,12 +21,11 @@ __all__ = ["Purpose", "draws"]
 class Purpose(enum.IntEnum):
     """What a draw is for; part of its name, so that no two uses share a number."""
 
-    #: Which candidate an agent takes when it has nothing to go by.
-    EXPLORE = 1
-    #: Whether a recommendation is withheld.
-    WITHHOLD = 2
+    #: Which candidate an agent takes when it has nothing to go by, for n subjects; then, from
+    #: draw n on, whether a recommendation is withheld.
+    CHOOSE = 1
     #: Which neighbours an agent calls in a hop.
-    PARTNER = 3
+    PARTNER = 2
 
 
 def draws(
@@ -48,10 +48,15 @@ def draws(
     ndarray of float64, shape (count,)
         The first m draws are the same for every ``count`` >= m.
     """
-    owner = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
     first, second = counters
     bits = np.random.Philox(
-        key=np.array([seed | (int(purpose) << 32), owner], dtype=np.uint64),
+        key=np.array([seed | (int(purpose) << 32), _owner(name)], dtype=np.uint64),
         counter=np.array([0, first, second, 0], dtype=np.uint64),
     )
-    return np.random.Generator(bits).random(count)
+    # The upper 53 bits as a fraction, as NumPy's own generator does it.
+    return (bits.random_raw(count) >> np.uint64(11)) * 2.0**-53
+
+
+@functools.lru_cache(maxsize=4_096)
+def _owner(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")

@@ -185,13 +185,14 @@ class Agent:
     def _choose(self, event: RoundOpened, now: int) -> Trade:
         name = self.spec.agent
         count = len(self.spec.symbols)
-        blind = draws(self._seed, Purpose.EXPLORE, name, (event.cycle, 0), count)
+        # The first draws are the same with and without a memory, so the two are paired.
+        drawn = draws(self._seed, Purpose.CHOOSE, name, (event.cycle, 0), 2 * count)
         if self._learning is None:
             choice = explore(
-                event.available, len(self.spec.candidates), blind, Reason.NO_MEMORY
+                event.available, len(self.spec.candidates), drawn[:count], Reason.NO_MEMORY
             )
         else:
-            choice = self._recall(event, now, blind)
+            choice = self._recall(event, now, drawn[:count], drawn[count:])
             self._draft = safla.observe(
                 agent=name,
                 domain=DOMAIN,
@@ -204,15 +205,18 @@ class Agent:
             )
         return Trade(choice.chosen, choice.reason, choice.confidence)
 
-    def _recall(self, event: RoundOpened, now: int, blind: npt.NDArray[np.float64]) -> Choice:
+    def _recall(
+        self,
+        event: RoundOpened,
+        now: int,
+        blind: npt.NDArray[np.float64],
+        withhold: npt.NDArray[np.float64],
+    ) -> Choice:
         assert self._learning is not None
         settings = self._learning.settings
         statistics = self._known_by(now)
         estimates = safla.adapt(
             statistics, event.cells, self._learning.similarity, self._learning.recency, now
-        )
-        withhold = draws(
-            self._seed, Purpose.WITHHOLD, self.spec.agent, (event.cycle, 0), len(blind)
         )
         return safla.apply(estimates, settings, event.available, blind, withhold)
 

@@ -16,8 +16,8 @@ def _log_of_outcomes(connection: sqlite3.Connection) -> None:
     """Format 1: experiences of agents, single trajectories, and what the file says of itself.
 
     ``seq`` numbers the rows in the order in which they were committed: there is one writer at a
-    time, so whoever has read up to a row has read all before it. ``body`` is the truth, ``sha256`` its seal; the
-    other columns repeat what has to be found without reading bodies.
+    time, so whoever has read up to a row has read all before it. ``body`` is the truth,
+    ``sha256`` its seal; the other columns repeat what has to be found without reading bodies.
     """
     connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
     connection.execute(

@@ -330,10 +330,11 @@ class SqliteStore:
         return records, ends
 
     def _chunk_end(self, table: str, after: int) -> int:
-        """Return the last row of the next chunk of a table: rows never change once they are here."""
+        """Return the last row of a table's next chunk; rows never change once they are here."""
         with self._explained():
             (end,) = self._connection.execute(
-                f"SELECT max(seq) FROM (SELECT seq FROM {table} WHERE seq > ? ORDER BY seq LIMIT {_CHUNK})",
+                "SELECT max(seq) FROM"
+                f" (SELECT seq FROM {table} WHERE seq > ? ORDER BY seq LIMIT {_CHUNK})",
                 (after,),
             ).fetchone()
         return after if end is None else int(end)

@@ -123,12 +123,16 @@ class Plan:
         }
 
 
-def make_plan(settings: Settings, *, hosts: int | None = None) -> tuple[Plan, Bars]:
+def make_plan(
+    settings: Settings, *, hosts: int | None = None, bars: Bars | None = None
+) -> tuple[Plan, Bars]:
     """Return the plan that settings imply, and its bars.
 
     Parameters
     ----------
     settings : Settings
+    bars : Bars or None
+        Bars to trade instead of those that ``settings.data`` names.
     hosts : int or None
         Into how many hosts to pack the agents; None: as ``swarm.agents_per_actor`` says.
 
@@ -145,8 +149,10 @@ def make_plan(settings: Settings, *, hosts: int | None = None) -> tuple[Plan, Ba
     for name in names:
         if names.count(name) > 1:
             raise ConfigError("swarm.kinds", list(kinds), f"two strategies are called {name!r}")
-    market = data.load(settings.data)
-    bars = market.bars
+    repairs: tuple[str, ...] = ()
+    if bars is None:
+        market = data.load(settings.data)
+        bars, repairs = market.bars, market.repairs
     blocks = _blocks(settings, bars)
     for one in loaded.values():
         if one.source.text is not None:
@@ -174,7 +180,7 @@ def make_plan(settings: Settings, *, hosts: int | None = None) -> tuple[Plan, Ba
         bars_fingerprint=bars.fingerprint(),
         first_date=str(bars.times[0].astype("datetime64[D]")),
         last_date=str(bars.times[-1].astype("datetime64[D]")),
-        repairs=market.repairs,
+        repairs=repairs,
     )
     return plan, bars
 

@@ -37,6 +37,7 @@ from scipy.special import ndtri
 
 from swarm_runtime.report.series import ArmSeries
 from swarm_runtime.report.summary import swarm_cents
+from swarm_runtime.report.words import count
 from swarm_runtime.report.years import bars_per_year
 
 __all__ = ["LEVEL", "MINIMUM_BARS", "POWER", "REPLICATIONS", "Comparison", "compare"]
@@ -248,21 +249,21 @@ def _sentence(
     bars: int,
 ) -> str:
     """Put the comparison into plain words, for the terminal and the page."""
+    compared = f"{count(bars)} bars"
     if interval is None or smallest is None:
         return (
-            f"No effect shown: {bars} bars to compare are too few for an interval "
+            f"No effect shown: {compared} to compare are too few for an interval "
             f"(at least {MINIMUM_BARS} are needed)."
         )
     if interval == (0.0, 0.0) and difference == 0.0:
-        return (
-            f"No effect shown: with and without memory the swarm did the same in all {bars} bars."
-        )
+        return f"No effect shown: with and without memory the swarm did the same in all {compared}."
     head = {"helps": "Memory helps", "hurts": "Memory hurts"}.get(verdict, "No effect shown")
+    within = f"{100 * LEVEL:.0f} % interval {_signed(interval[0])} to {_points(interval[1])}"
     return (
-        f"{head}: {_points(difference)} a year with memory against without "
-        f"({100 * LEVEL:.0f} % interval {_signed(interval[0])} to {_points(interval[1])}, {bars} bars): "
+        f"{head}: {_points(difference)} a year with memory against without ({within}, {compared}): "
         f"{_points(gross)} from what was chosen, {_points(cost)} from costs. The smallest effect "
-        f"that this run could have shown ({100 * POWER:.0f} % power) is {100 * smallest:.2f} points a year."
+        f"that this run could have shown ({100 * POWER:.0f} % power) is {100 * smallest:.2f} "
+        "points a year."
     )
 
 

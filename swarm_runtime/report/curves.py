@@ -146,7 +146,7 @@ def _choices(agent: AgentSeries) -> dict[str, str]:
 
 
 def _letters(numbers: npt.NDArray[Any]) -> str:
-    """Write the numbers of a table (R, S) column by column; a number beyond the last is the last."""
+    """Write a table (R, S) of numbers column by column; one beyond the last letter is that."""
     codes = np.frombuffer(("-" + LETTERS).encode("ascii"), dtype=np.uint8)
     places = np.clip(numbers.T.ravel().astype(np.int64) + 1, 0, len(LETTERS))
     return codes[places].tobytes().decode("ascii")

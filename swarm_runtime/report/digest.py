@@ -20,7 +20,7 @@ __all__ = ["canonical_json", "digest", "series_digest"]
 
 
 def canonical_json(results: Mapping[str, Any]) -> str:
-    """Return the one text that stands for ``results``.
+    r"""Return the one text that stands for ``results``.
 
     Keys are sorted, there is no whitespace, and only ASCII, so equal results give equal bytes.
 
@@ -35,7 +35,7 @@ def canonical_json(results: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> canonical_json({"b": 1.5, "a": [None, "é"]})
-    '{"a":[null,"\\\\u00e9"],"b":1.5}'
+    '{"a":[null,"\u00e9"],"b":1.5}'
     """
     _check_keys(results)
     return json.dumps(

@@ -75,7 +75,7 @@ def _cell(cell: Cell) -> str:
 
 
 def share_bar(share: float) -> str:
-    """Return a bar that is filled to ``share`` (0 to 1) of its width; decoration beside a number."""
+    """Return a bar filled to ``share`` (0 to 1) of its width: decoration beside a number."""
     width = 100 * min(max(share, 0.0), 1.0)
     return (
         '<svg class="share" aria-hidden="true" focusable="false">'
@@ -105,39 +105,42 @@ def interval_axis(rows: Sequence[Interval], band: float | None, description: str
     def at(fraction: float) -> str:
         return f"{100 * (100 * fraction - low) / (high - low):.3f}%"
 
-    top, pitch = 8, 46
-    bottom = top + pitch * len(rows)
+    # Each row is a label and, below it, a track with its own piece of every line of the axis: so
+    # no line runs through a text, however narrow the page.
+    pitch, label_height, track = 54, 20, 26
+    ticks = _ticks(low, high)
     parts = []
-    if band is not None:
-        width = 200 * band / (high - low) * 100
-        parts.append(
-            f'<rect class="band" x="{at(-band)}" y="0" width="{width:.3f}%" height="{bottom}"/>'
-        )
-    for tick in _ticks(low, high):
-        place = at(tick / 100)
-        label = "0" if tick == 0 else f"{tick:+g}".replace("-", "−")
-        parts.append(f'<line class="tick" x1="{place}" x2="{place}" y1="0" y2="{bottom + 5}"/>')
-        parts.append(f'<text class="axis" x="{place}" y="{bottom + 20}">{label}</text>')
-    parts.append(f'<line class="zero" x1="{at(0)}" x2="{at(0)}" y1="0" y2="{bottom + 5}"/>')
-    for place_in_list, (label, estimate, interval, style) in enumerate(rows):
-        base = top + pitch * place_in_list
-        parts.append(f'<text class="row" x="0" y="{base + 10}">{text(label)}</text>')
-        middle = base + 26
-        if interval is not None:
-            left, right = (at(end) for end in interval)
+    for number, (label, estimate, interval, style) in enumerate(rows):
+        top = pitch * number + label_height
+        bottom, middle = top + track, top + track // 2
+        parts.append(f'<text class="row" x="0" y="{top - 6}">{text(label)}</text>')
+        if band is not None and number == 0:
             parts.append(
-                f'<line class="range {style}" x1="{left}" x2="{right}" y1="{middle}" y2="{middle}"/>'
+                f'<rect class="band" x="{at(-band)}" y="{top}" '
+                f'width="{100 * 200 * band / (high - low):.3f}%" height="{track}"/>'
             )
+        for tick in ticks:
+            kind = "zero" if tick == 0 else "tick"
+            parts.append(_line(kind, at(tick / 100), at(tick / 100), top, bottom))
+        if interval is not None:
+            left, right = at(interval[0]), at(interval[1])
+            parts.append(_line(f"range {style}", left, right, middle, middle))
             parts += [
-                f'<line class="end {style}" x1="{end}" x2="{end}" '
-                f'y1="{middle - 6}" y2="{middle + 6}"/>'
-                for end in (left, right)
+                _line(f"end {style}", end, end, middle - 6, middle + 6) for end in (left, right)
             ]
         parts.append(f'<circle class="point {style}" cx="{at(estimate)}" cy="{middle}" r="5"/>')
+    foot = pitch * len(rows) + 10
+    for tick in ticks:
+        label = "0" if tick == 0 else f"{tick:+g}".replace("-", "−")
+        parts.append(f'<text class="axis" x="{at(tick / 100)}" y="{foot}">{label}</text>')
     return (
-        f'<svg class="intervals" role="img" height="{bottom + 26}" '
+        f'<svg class="intervals" role="img" height="{foot + 6}" '
         f'aria-label="{text(description)}">{"".join(parts)}</svg>'
     )
+
+
+def _line(kind: str, x1: str, x2: str, y1: int, y2: int) -> str:
+    return f'<line class="{kind}" x1="{x1}" x2="{x2}" y1="{y1}" y2="{y2}"/>'
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -1,7 +1,7 @@
 """One self-contained HTML page that shows what a run found.
 
 The page needs no network and may use none: its content security policy names the hashes of its
-own two scripts and two style sheets and forbids everything else. Text is escaped in ``markup``,
+own scripts and style sheets and forbids everything else. Text is escaped in ``markup``,
 data travels as JSON in which no ``<`` is left, so names given by users stay text. Sections that
 are tables are HTML (``sections``); charts are drawn by ``assets/report.js`` with uPlot.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from swarm_runtime.report import sections
+from swarm_runtime.report import samples, sections
 from swarm_runtime.report.curves import AGENTS_SHOWN, chart_data
 from swarm_runtime.report.markup import text
 from swarm_runtime.report.series import ArmSeries
@@ -58,16 +58,17 @@ def render_page(report: Mapping[str, Any], arms: Sequence[ArmSeries]) -> str:
     )
     parts = _sections(report, ordered, trading["cash_usd"])
     styles = [_asset("uPlot.min.css"), _asset("report.css")]
-    scripts = [_asset("uPlot.iife.min.js"), _asset("report.js")]
+    scripts = [_asset(f"{name}.js") for name in ("uPlot.iife.min", "report", "choices")]
     return Template(_asset("page.html")).substitute(
         title=text(f"Swarm run {report['run_id']}"),
         script_hashes=_hashes(scripts),
         style_hashes=_hashes(styles),
         licence=_asset("uPlot.LICENSE.txt").replace("--", "- -"),
-        chart_style=styles[0],
-        style=styles[1],
+        styles="\n".join(f"<style>{style}</style>" for style in styles),
         header=sections.header(report),
-        navigation="".join(f'<li><a href="#{key}">{text(name)}</a></li>' for key, name, _ in parts),
+        navigation="".join(
+            f'<li><a href="#{key}">{key.capitalize()}</a></li>' for key, _, _ in parts
+        ),
         sections="\n".join(
             f'<section id="{key}" aria-labelledby="{key}-title">'
             f'<h2 id="{key}-title">{text(name)}</h2>{body}</section>'
@@ -75,8 +76,7 @@ def render_page(report: Mapping[str, Any], arms: Sequence[ArmSeries]) -> str:
         ),
         footer=f"<p>{text(_FOOTER)}</p>",
         data=_embedded(data),
-        chart_script=scripts[0],
-        script=scripts[1],
+        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
 
 
@@ -94,7 +94,7 @@ def _sections(
             "Equity",
             '<div class="toggles" id="toggles"></div>'
             + _chart("equity-chart", "Return of the swarm and of each agent since the start")
-            + sections.equity_table(arms, cash_usd),
+            + samples.equity_table(arms, cash_usd),
         ),
         (
             "drawdown",
@@ -112,7 +112,7 @@ def _sections(
                 '<p class="note">Share of all experiences of the swarm that an agent knew when a '
                 "round opened: the agent that knew least, the mean, and the one that knew most.</p>"
                 + _chart("spread-chart", "Share of all experiences known: least, mean, most")
-                + sections.knowledge_table(main),
+                + samples.knowledge_table(main),
             ),
             (
                 "use",
@@ -120,9 +120,10 @@ def _sections(
                 '<p class="note">Share of each round’s choices: a recommendation was applied; '
                 "one was withheld at random, to measure what it is worth; nothing cleared the "
                 "gate, so the memory abstained and the agent explored; or nothing was known yet."
-                '</p><div class="legend" id="use-legend"></div>'
+                f"</p>{sections.memory(report['memory'])}"
+                '<div class="legend" id="use-legend"></div>'
                 + _chart("use-chart", "Share of choices applied, withheld, abstained, unknown")
-                + sections.use_table(main),
+                + samples.use_table(main),
             ),
             (
                 "patterns",
@@ -131,7 +132,7 @@ def _sections(
             ),
         ]
     parts += [
-        ("risk", "Risk cuts", sections.risk_cuts(arms)),
+        ("limits", "What risk limits cut", sections.risk_cuts(arms)),
         ("configuration", "Configuration", sections.configuration(report["config"])),
     ]
     return parts
@@ -163,8 +164,7 @@ def _choices(arms: Sequence[ArmSeries]) -> str:
         f'aria-label="Choices of {text(agent.agent)}, symbols by rounds. '
         f'Arrow keys move from cell to cell."></div>'
         '<output class="readout" aria-live="polite"></output>'
-        + "".join(sections.choice_table(arm, at) for arm in arms)
-        + "</details>"
+        + f"{samples.choice_tables(arms, at)}</details>"
         for at, agent in enumerate(shown)
     )
     return (

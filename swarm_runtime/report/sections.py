@@ -8,13 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from swarm_runtime.memory.ranking import Reason
-from swarm_runtime.report.curves import AGENTS_SHOWN, drawdown, spread
+from swarm_runtime.report.curves import AGENTS_SHOWN
 from swarm_runtime.report.markup import Cell, Interval, interval_axis, share_bar, table, text
 from swarm_runtime.report.series import ArmSeries
-from swarm_runtime.report.summary import swarm_cents
 from swarm_runtime.report.words import (
     ARM_WORDS,
     METRICS,
@@ -24,24 +20,22 @@ from swarm_runtime.report.words import (
     percent,
     points,
     ratio,
-    signed_percent,
 )
 
 __all__ = [
-    "choice_table",
     "comparison",
     "configuration",
-    "equity_table",
     "header",
-    "knowledge_table",
+    "memory",
     "metrics",
     "patterns",
     "risk_cuts",
-    "use_table",
 ]
 
-#: Rows of the tables that stand for a chart, and risk cuts listed for one agent.
-_SAMPLED, _CUTS_LISTED = 16, 40
+#: Risk cuts listed for one agent.
+_CUTS_LISTED = 40
+#: Symbols named in the header.
+_NAMES_LISTED = 12
 #: The four parts of the confidence: key, words, weight.
 _PARTS = (
     ("success", "success rate", 0.4),
@@ -65,12 +59,12 @@ def header(report: Mapping[str, Any]) -> str:
         sentence = "One arm only: there is nothing to compare it with."
     else:
         title, style = _VERDICTS.get(found["verdict"], (str(found["verdict"]), "neutral"))
-        sentence = found["sentence"]
+        sentence = _without_head(found["sentence"])
     data, config, timing = report["data"], report["config"], report["timing"]
     swarm, faults = config.get("swarm", {}), report["faults"]
     agents = swarm.get("agents", len(report["agents"]))
     facts = [
-        ("Data", f"{data.get('source', '–')}: {', '.join(data['symbols'])}"),
+        ("Data", f"{data.get('source', '–')}: {_some(data['symbols'])}"),
         ("Period", f"{data['from']} to {data['to']}, {count(data['bars'])} bars"),
         ("Swarm", f"{count(agents)} agents, {swarm.get('topology', '–')}"),
         ("Seed", config.get("seed", "–")),
@@ -94,13 +88,25 @@ def header(report: Mapping[str, Any]) -> str:
     )
 
 
+def _some(names: Sequence[str]) -> str:
+    """Return the first names, and how many there are beyond."""
+    rest = len(names) - _NAMES_LISTED
+    return ", ".join(names[:_NAMES_LISTED]) + (f" and {count(rest)} more" if rest > 0 else "")
+
+
+def _without_head(sentence: str) -> str:
+    """Return what follows the verdict in a sentence, as the heading says the verdict already."""
+    head, colon, rest = sentence.partition(": ")
+    return rest[:1].upper() + rest[1:] if colon else head
+
+
 def comparison(found: Mapping[str, Any]) -> str:
     """Return the difference that memory made, on an axis and as a table."""
     interval, smallest = _pair(found["interval"]), found["smallest_effect"]
     rows: list[tuple[str, float, tuple[float, float] | None]] = [
         ("Difference, memory on − off", found["difference"], interval),
-        ("of it from what was chosen", found["gross_difference"], _pair(found["gross_interval"])),
-        ("of it from costs", found["cost_difference"], _pair(found.get("cost_interval"))),
+        ("From what was chosen", found["gross_difference"], _pair(found["gross_interval"])),
+        ("From costs", found["cost_difference"], _pair(found.get("cost_interval"))),
     ]
     styles = ("main", "part", "part")
     drawn: list[Interval] = [(*row, style) for row, style in zip(rows, styles, strict=True)]
@@ -110,8 +116,9 @@ def comparison(found: Mapping[str, Any]) -> str:
             [label],
             [
                 (points(value), value),
-                (points(ends[0]) if ends else "–", ends[0] if ends else None),
-                (points(ends[1]) if ends else "–", ends[1] if ends else None),
+                (f"{points(ends[0])} to {points(ends[1])}", f"{ends[0]} {ends[1]}")
+                if ends
+                else ("–", None),
             ],
         )
         for label, value, ends in rows
@@ -131,7 +138,7 @@ def comparison(found: Mapping[str, Any]) -> str:
         f'<span data-value="{text(sharpe)}">{ratio(sharpe)}</span>.</p>'
         + table(
             "Memory on minus memory off, points a year",
-            [("", ""), ("Estimate", ""), (f"{level} from", ""), ("to", "")],
+            [("", ""), ("Estimate", ""), (f"{level} interval", "")],
             cells,
         )
     )
@@ -214,24 +221,39 @@ def _pattern(pattern: Mapping[str, Any]) -> str:
         f'<span data-value="{text(confidence[key])}">{ratio(confidence[key])}</span></dd></div>'
         for key, words, weight in _PARTS
     )
-    figures = (
-        ("applied", count(pattern["applied"])),
-        ("outcomes", count(pattern["outcomes"])),
-        ("agents", count(pattern["agents"])),
-        ("mean excess", f"{pattern['mean_excess']:+.2f} σ".replace("-", "−")),
-        ("lower bound", f"{pattern['lower_bound']:+.2f} σ".replace("-", "−")),
-    )
-    listed = "".join(f"<li><b>{text(value)}</b> {text(name)}</li>" for name, value in figures)
     total = confidence["total"]
     return (
         f'<li><div class="told"><p class="sentence">{text(pattern["sentence"])}</p>'
         f'<p class="context"><code>{text(pattern["approach"])}</code> '
         f"{text(context_phrase(pattern['context_words']))}</p>"
-        f'<ul class="figures">{listed}</ul>'
-        f'<p class="note">{text(pattern["evidence"])}</p></div>'
-        f'<div class="confidence"><p>Confidence <b data-value="{text(total)}">{ratio(total)}</b></p>'
-        f"<dl>{parts}</dl></div></li>"
+        f'<p class="note">{text(pattern["evidence"])}. '
+        f"Applied {count(pattern['applied'])} times.</p></div>"
+        f'<div class="confidence"><p>Confidence <b data-value="{text(total)}">{ratio(total)}'
+        f"</b></p><dl>{parts}</dl></div></li>"
     )
+
+
+def memory(figures: Mapping[str, Any]) -> str:
+    """Return how often the memory was asked, what it answered, and what it holds."""
+    facts = [
+        ("Choices", count(figures["choices"]), figures["choices"]),
+        ("Applied", count(figures["recommendations"]), figures["recommendations"]),
+        ("Abstained", count(figures["abstentions"]), figures["abstentions"]),
+        ("Withheld", count(figures["withheld"]), figures["withheld"]),
+        ("Nothing known", count(figures["no_memory"]), figures["no_memory"]),
+        ("Reuse rate", percent(figures["reuse_rate"]), figures["reuse_rate"]),
+        ("Mean confidence", ratio(figures["mean_confidence"]), figures["mean_confidence"]),
+    ]
+    facts += [
+        (name.capitalize(), count(figures[name]), figures[name])
+        for name in ("patterns", "trajectories")
+        if figures.get(name) is not None
+    ]
+    listed = "".join(
+        f'<div><dt>{text(name)}</dt><dd data-value="{text(value)}">{text(shown)}</dd></div>'
+        for name, shown, value in facts
+    )
+    return f'<dl class="facts small">{listed}</dl>'
 
 
 def risk_cuts(arms: Iterable[ArmSeries]) -> str:
@@ -278,114 +300,3 @@ def _setting(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def equity_table(arms: Sequence[ArmSeries], cash_usd: float) -> str:
-    """Return the swarm's return and drawdown at a few dates."""
-    bars = _sampled(len(arms[0].times))
-    start = round(cash_usd * 100) * len(arms[0].agents)
-    columns = []
-    for arm in arms:
-        total, _ = swarm_cents(arm)
-        falls = drawdown(total, start)
-        columns.append([(total[bar] / start - 1.0, falls[bar]) for bar in bars])
-    rows: list[tuple[Sequence[str], Sequence[Cell]]] = [
-        (
-            [_date(arms[0], bar)],
-            [
-                cell
-                for column in columns
-                for cell in (
-                    (signed_percent(column[at][0]), None),
-                    (percent(column[at][1]), None),
-                )
-            ],
-        )
-        for at, bar in enumerate(bars)
-    ]
-    words = [ARM_WORDS.get(arm.name, arm.name) for arm in arms]
-    headings = [(f"{kind}, {word}", "") for word in words for kind in ("Return", "Drawdown")]
-    return _as_table("Equity and drawdown of the swarm", [("Date", ""), *headings], rows)
-
-
-def knowledge_table(arm: ArmSeries) -> str:
-    """Return which share of all experiences the agents knew, at a few rounds."""
-    shares = spread(arm)
-    rows: list[tuple[Sequence[str], Sequence[Cell]]] = [
-        (
-            [_date(arm, (at + 1) * arm.block_bars)],
-            [(percent(value), None) for value in (row.min(), row.mean(), row.max())],
-        )
-        for at, row in ((at, shares[at]) for at in _sampled(len(shares)))
-    ]
-    headings = [("Round opened", ""), ("Least", ""), ("Mean", ""), ("Most", "")]
-    return _as_table("Share of all experiences known by an agent", headings, rows)
-
-
-def use_table(arm: ArmSeries) -> str:
-    """Return how choices were made, at a few rounds."""
-    reasons = np.concatenate([agent.reason for agent in arm.agents], axis=1)
-    kinds = (Reason.APPLIED, Reason.WITHHELD, Reason.ABSTAINED, Reason.NO_MEMORY)
-    rows: list[tuple[Sequence[str], Sequence[Cell]]] = []
-    for at in _sampled(len(reasons)):
-        choices = max(int(np.count_nonzero(reasons[at] >= 0)), 1)
-        rows.append(
-            (
-                [_date(arm, at * arm.block_bars)],
-                [
-                    (percent(float(np.count_nonzero(reasons[at] == int(kind))) / choices), None)
-                    for kind in kinds
-                ],
-            )
-        )
-    headings = [
-        ("Round opened", ""),
-        ("Applied", ""),
-        ("Withheld", ""),
-        ("Abstained", ""),
-        ("Nothing known", ""),
-    ]
-    return _as_table("How choices were made", headings, rows)
-
-
-def choice_table(arm: ArmSeries, at: int) -> str:
-    """Return how often an agent chose each approach, and why."""
-    agent = arm.agents[at]
-    kinds = (Reason.APPLIED, Reason.WITHHELD, Reason.ABSTAINED, Reason.NO_MEMORY)
-    rows: list[tuple[Sequence[str], Sequence[Cell]]] = []
-    for number, name in enumerate(agent.candidates):
-        reasons = agent.reason[agent.chosen == number]
-        counts = [int(np.count_nonzero(reasons == int(kind))) for kind in kinds]
-        cells: list[Cell] = [(count(value), value) for value in (len(reasons), *counts)]
-        rows.append(([name], cells))
-    words = ARM_WORDS.get(arm.name, arm.name)
-    headings = [
-        ("Approach", ""),
-        ("Chosen", ""),
-        ("Applied", ""),
-        ("Withheld", ""),
-        ("Abstained", ""),
-        ("Nothing known", ""),
-    ]
-    return _as_table(f"Choices of {agent.agent}, {words}", headings, rows)
-
-
-def _as_table(
-    caption: str,
-    headings: Sequence[tuple[str, str]],
-    rows: Sequence[tuple[Sequence[str], Sequence[Cell]]],
-) -> str:
-    inner = table(caption, headings, rows)
-    return f"<details><summary>{text(caption)}, as a table</summary>{inner}</details>"
-
-
-def _sampled(rows: int) -> list[int]:
-    """Return up to ``_SAMPLED`` row numbers, evenly spread, the last one among them."""
-    if rows == 0:
-        return []
-    places = np.linspace(0, rows - 1, min(_SAMPLED, rows))
-    return sorted({int(place) for place in np.rint(places)})
-
-
-def _date(arm: ArmSeries, bar: int) -> str:
-    return str(arm.times[min(bar, len(arm.times) - 1)].astype("datetime64[D]"))

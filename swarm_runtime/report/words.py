@@ -60,8 +60,11 @@ def ratio(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return a whole number as ``12 345``, with narrow spaces."""
-    return _DASH if value is None else _minus(f"{value:,.0f}".replace(",", _NARROW))
+    """Return a whole number as ``1234`` or ``12 345``, with narrow spaces."""
+    if value is None:
+        return _DASH
+    plain = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+    return _minus(plain.replace(",", _NARROW))
 
 
 def money(value: float | None) -> str:

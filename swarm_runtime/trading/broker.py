@@ -51,6 +51,7 @@ from swarm_runtime.trading.accounts import Accounts
 from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.fills import Costs
 from swarm_runtime.trading.kernel import Kernel, Market
+from swarm_runtime.trading.ledger import joined
 from swarm_runtime.trading.risk import RiskEvents, RiskLimits
 from swarm_runtime.trading.schedule import Schedule
 from swarm_runtime.trading.styles import StyleArrays
@@ -284,40 +285,38 @@ def _result(kernel: Kernel, equity: Floats, start: int) -> BlockResult:
     ledger = kernel.ledger
     bars, count = equity.shape
 
-    rows = _flat([np.full(lanes.size, row) for row, lanes, _ in ledger.fills])
-    account = _flat([lanes for _, lanes, _ in ledger.fills]) % count
-    paid = _flat([cost for _, _, cost in ledger.fills]).astype(np.float64)
+    rows, account, paid = ledger.fill_costs()
     cost = np.bincount(account * bars + rows, paid, count * bars)  # whole cents: exact
-
-    rows = _flat([np.full(lanes.size, row) for row, lanes, _, _ in ledger.trades])
-    lanes = _flat([lanes for _, lanes, _, _ in ledger.trades])
-    entry = _flat([entry for _, _, entry, _ in ledger.trades])
-    profit = _flat([profit for _, _, _, profit in ledger.trades])
-    order = np.lexsort((lanes // count, rows, lanes % count))  # stable: time breaks ties
-    trades = ClosedTrades(
-        (lanes % count)[order],
-        (lanes // count)[order],
-        entry[order],
-        rows[order] + start,
-        profit[order].astype(np.int64),
-    )
     return BlockResult(
         equity.T.astype(np.int64, order="C"),
         ledger.profit_cents(),
         cost.astype(np.int64).reshape(count, bars),
         np.bincount(account, minlength=count),
-        trades,
+        _trades(kernel, start),
         _events(kernel, start),
     )
 
 
+def _trades(kernel: Kernel, start: int) -> ClosedTrades:
+    batches, count = kernel.ledger.trades, kernel.ledger.accounts
+    rows = _rows(batches)
+    lanes, entry, profit = (
+        joined([batch[part] for batch in batches]).astype(np.int64) for part in (1, 2, 3)
+    )
+    account, symbol = lanes % count, lanes // count
+    order = np.lexsort((symbol, rows, account))  # stable: what happened first stays first
+    return ClosedTrades(
+        account[order], symbol[order], entry[order], rows[order] + start, profit[order]
+    )
+
+
 def _events(kernel: Kernel, start: int) -> RiskEvents:
-    rows = _flat([np.full(at.size, row) for row, at, *_ in kernel.events])
-    account = _flat([at for _, at, *_ in kernel.events])
-    symbol = _flat([symbols for _, _, symbols, *_ in kernel.events])
-    code = _flat([np.full(event[1].size, event[3]) for event in kernel.events])
-    asked = _flat([event[4] for event in kernel.events]).astype(np.float64)
-    allowed = _flat([event[5] for event in kernel.events]).astype(np.float64)
+    batches = kernel.events
+    rows = _rows(batches)
+    account, symbol, code = (
+        joined([batch[part] for batch in batches]).astype(np.int64) for part in (1, 2, 3)
+    )
+    asked, allowed = (joined([batch[part] for batch in batches]) for part in (4, 5))
     order = np.lexsort((symbol, rows, account))
     return RiskEvents(
         account[order],
@@ -329,6 +328,7 @@ def _events(kernel: Kernel, start: int) -> RiskEvents:
     )
 
 
-def _flat(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return all parts in one array; nothing at all is no integers."""
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+def _rows(batches: Sequence[tuple[Any, ...]]) -> Integers:
+    """Return the row of every entry in batches that begin with (row, array of entries)."""
+    rows = np.repeat([batch[0] for batch in batches], [batch[1].size for batch in batches])
+    return rows.astype(np.int64)

@@ -31,6 +31,9 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+# Looking up an enum's member costs more than an operation on an array.
+_MARKET, _LIMIT, _STOP = int(OrderType.MARKET), int(OrderType.LIMIT), int(OrderType.STOP)
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
@@ -87,13 +90,11 @@ def order_prices(
     limit_offset, stop_offset : ndarray of float64, shape (n,)
         Fractions.
     """
-    stop = np.where(order_type == OrderType.LIMIT, 0.0, close * (1.0 + side * stop_offset))
-    limit = np.where(
-        order_type == OrderType.LIMIT,
-        close * (1.0 - side * limit_offset),
-        np.where(order_type == OrderType.STOP_LIMIT, stop * (1.0 + side * limit_offset), 0.0),
-    )
-    return limit, stop
+    at_limit = order_type == _LIMIT
+    stop = close * (1.0 + side * stop_offset)
+    beyond = side * limit_offset
+    limit = np.where(at_limit, close * (1.0 - beyond), stop * (1.0 + beyond))
+    return limit * (order_type != _STOP), stop * ~at_limit
 
 
 def order_triggers(
@@ -104,10 +105,10 @@ def order_triggers(
     Something happens when a bar's low reaches the first (-inf: never) or its high the second
     (inf: never). Where there is no order, nothing ever happens.
     """
-    at_limit = order_type == OrderType.LIMIT
+    at_limit = order_type == _LIMIT
     price = np.where(at_limit, limit, stop)
     from_above = at_limit == (side > 0)  # buy limits and sell stops wait below the market
-    rests = order_type != OrderType.MARKET
+    rests = order_type != _MARKET
     return (
         np.where(rests & from_above, price, -np.inf),
         np.where(rests & ~from_above, price, np.inf),
@@ -142,25 +143,15 @@ def resting_fills(
     path : ndarray of int64, shape (n,)
         An ``EntryPath``.
     """
-    buys = side > 0
-    at_limit = order_type == OrderType.LIMIT
-    at_stop = order_type == OrderType.STOP
+    at_stop = order_type == _STOP
     # Prices times side, so that for buys and sells alike a higher one is a worse one.
     opened, limited, stopped = side * bar_open, side * limit, side * stop
-    best = np.where(buys, bar_low, -bar_high)
-    gapped = opened >= stopped
-    within = opened <= limited
-    filled = at_limit | at_stop | ~gapped | within | (best <= limited)
-    quote = np.where(
-        at_limit,
-        np.minimum(opened, limited),
-        np.where(
-            at_stop | ~gapped,
-            np.maximum(opened, stopped),
-            np.minimum(opened, limited),
-        ),
-    )
-    path = np.where(at_limit | gapped, EntryPath.AT_LIMIT, EntryPath.AT_STOP)
+    best = np.where(side > 0, bar_low, -bar_high)
+    runs_through = (order_type != _LIMIT) & (opened < stopped)
+    at_stop_or_worse = at_stop | runs_through
+    filled = at_stop_or_worse | (best <= limited)
+    quote = np.where(at_stop_or_worse, np.maximum(opened, stopped), np.minimum(opened, limited))
+    path = np.where(runs_through, EntryPath.AT_STOP, EntryPath.AT_LIMIT)
     return filled, side * quote, at_stop, path
 
 
@@ -179,9 +170,9 @@ def protective_levels(
     side : ndarray of float64, shape (n,)
         1 long, -1 short.
     entry, best : ndarray of float64, shape (n,)
-        Average entry price; best of it and the closes since.
+        Average entry price; best of it and the closes since. Above 0.
     stop_loss, take_profit, trailing_stop : ndarray of float64, shape (n,)
-        Fractions of entry, entry and best; 0 is off.
+        Fractions of entry, entry and best; inf is off.
 
     Returns
     -------
@@ -190,11 +181,10 @@ def protective_levels(
         (inf: never). For a long position the lower one is the stop, for a short one the upper.
     """
     # Prices times side: a stop lies below, a target above, and the nearer stop is the higher.
-    stop = np.maximum(
-        np.where(stop_loss > 0, side * (entry * (1.0 - side * stop_loss)), -np.inf),
-        np.where(trailing_stop > 0, side * (best * (1.0 - side * trailing_stop)), -np.inf),
-    )
-    target = np.where(take_profit > 0, side * (entry * (1.0 + side * take_profit)), np.inf)
+    # What is off ends at -inf (stops) or inf (targets) by itself.
+    signed = side * entry
+    stop = np.maximum(signed * (1.0 - side * stop_loss), side * best * (1.0 - side * trailing_stop))
+    target = signed * (1.0 + side * take_profit)
     long = side > 0
     return np.where(long, stop, -target), np.where(long, target, -stop)
 

@@ -35,6 +35,8 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+_MARKET = int(OrderType.MARKET)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Market:
@@ -273,7 +275,7 @@ class Kernel:
             ledger.mark(prices)
         opening = wanted > kept
         if orders.used:
-            waits = opening & (orders.style[lanes] != OrderType.MARKET)
+            waits = opening & (orders.style[lanes] != _MARKET)
             if np.count_nonzero(waits):
                 opening &= ~waits
                 later = lanes[waits]
@@ -336,11 +338,12 @@ class Kernel:
         if not filled:
             return fills
         if filled < fills.size:
-            lanes, side, more, quote = lanes[fills], side[fills], more[fills], quote[fills]
+            lanes, side, quote = lanes[fills], side[fills], quote[fills]
+            size, more = size[fills], more[fills]
             if isinstance(slippage, np.ndarray):
                 slippage = slippage[fills]
-        ledger.increase(row, self._first_bar + row, lanes, side, more, quote, slippage)
-        self.protection.set(ledger, lanes)
+        ledger.increase(row, self._first_bar + row, lanes, side, size, more, quote, slippage)
+        self.protection.set(lanes)
         return fills
 
     def _share_leverage(
@@ -413,6 +416,7 @@ class Kernel:
 
     def _protect(self, row: int) -> None:
         market, ledger, protection = self.market, self.ledger, self.protection
+        protection.settle(ledger)
         reached = (market.low[row] <= protection.lower) | (market.high[row] >= protection.upper)
         if np.count_nonzero(reached):
             lanes = reached.nonzero()[0]

@@ -9,6 +9,7 @@ and the bits don't depend on which accounts share a block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,15 @@ import numpy.typing as npt
 
 from swarm_runtime.trading.accounts import Accounts, by_account, by_lane
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "joined"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+
+
+def joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return all parts in one array; no part at all is no numbers."""
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 class Ledger:
@@ -46,8 +52,8 @@ class Ledger:
     equity : ndarray of float64, shape (A,)
         The same with cash, by account.
     account_of : ndarray of int64, shape (L,)
-    fills : list of (row, lanes, cost)
-        Every batch of fills, with fees and slippage in cents.
+    fills : list of (row, lanes, lots, quote, notional, fee)
+        Every batch of fills, in cents; ``fill_costs`` adds them up.
     trades : list of (row, lanes, entry bars, profits)
         Every batch of closed trades, in cents.
     """
@@ -72,7 +78,7 @@ class Ledger:
         self._first_values = self.values.copy()
         self._scratch = np.empty(self.lots.shape)
         self.equity: Floats = self._cash + np.add.reduce(self.values.reshape(self._shape), axis=0)
-        self.fills: list[tuple[int, Integers, Floats]] = []
+        self.fills: list[tuple[int, Integers, Floats, Floats, Floats, Floats]] = []
         self.trades: list[tuple[int, Integers, Integers, Floats]] = []
 
     def mark(self, prices: Floats) -> None:
@@ -141,7 +147,7 @@ class Ledger:
         fee = np.rint(notional * self._fee)
         flow = self._flow[lanes] + (side * notional - fee)
         self._flow[lanes] = flow
-        self.fills.append((row, lanes, fee + np.abs(np.rint(closing * quote) - notional)))
+        self.fills.append((row, lanes, closing, quote, notional, fee))
         left = held - side * closing
         self.lots[lanes] = left
         flat = (left == 0).nonzero()[0]
@@ -161,18 +167,18 @@ class Ledger:
         bar: int,
         lanes: Integers,
         side: Floats,
+        size: Floats,
         more: Floats,
         quote: Floats,
         slippage: float | Floats,
     ) -> None:
-        """Buy (or short) ``more`` > 0 lots in lanes that are flat or held on this ``side``."""
+        """Buy (or short) ``more`` > 0 lots in lanes that hold ``size`` >= 0 on this ``side``."""
         price = quote * (1.0 + side * slippage)
         notional = np.rint(more * price)
         fee = np.rint(notional * self._fee)
         before = self._flow[lanes]
         self._flow[lanes] = before - (side * notional + fee)
-        self.fills.append((row, lanes, fee + np.abs(np.rint(more * quote) - notional)))
-        size = np.abs(self.lots[lanes])
+        self.fills.append((row, lanes, more, quote, notional, fee))
         whole = size + more
         self.lots[lanes] = side * whole
         self.side[lanes] = side
@@ -190,6 +196,17 @@ class Ledger:
             average = (self.entry[lanes] * size + price * more) / whole
             self.entry[new] = price[fresh]
             self.entry[added] = average[~fresh]
+
+    def fill_costs(self) -> tuple[Integers, Integers, Floats]:
+        """Return row, account and cost (fee, and slippage against the quote) of every fill."""
+        rows = np.repeat(
+            [batch[0] for batch in self.fills], [batch[1].size for batch in self.fills]
+        )
+        lanes, lots, quote, notional, fee = (
+            joined([batch[part] for batch in self.fills]) for part in range(1, 6)
+        )
+        cost: Floats = fee + np.abs(np.rint(lots * quote) - notional)
+        return rows.astype(np.int64), lanes.astype(np.int64) % self.accounts, cost
 
     def profit_cents(self) -> Integers:
         """Return the profit of each lane since the block began, at the last mark, shape (A, S)."""

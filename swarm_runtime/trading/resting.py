@@ -29,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+_LIMIT = int(OrderType.LIMIT)
+
 
 class RestingOrders:
     """At most one order per lane that waits for its price.
@@ -57,6 +59,7 @@ class RestingOrders:
         self.used = self.some or bool(self.style.any())
         self.limit: Floats = by_lane(accounts.order_limit_cents)
         self.stop: Floats = by_lane(accounts.order_stop_cents)
+        # Where there is no order these three say nothing, and count down below 0.
         self._bars_left: Integers = by_lane(accounts.order_bars_left, np.int64)
         if self.used:
             self._limit_offset: Floats = by_lane(styles.limit_offset)
@@ -80,7 +83,7 @@ class RestingOrders:
 
     def become_limits(self, lanes: Integers, side: Floats) -> None:
         """Turn stop-limits whose stop was reached into limit orders."""
-        self.kind[lanes] = OrderType.LIMIT
+        self.kind[lanes] = _LIMIT
         self.stop[lanes] = 0.0
         self.lower[lanes], self.upper[lanes] = order_triggers(
             self.kind[lanes], side, self.limit[lanes], self.stop[lanes]
@@ -90,29 +93,26 @@ class RestingOrders:
         """Take away the orders of some lanes (which may have none)."""
         if not self.some:
             return
-        self.kind[lanes] = OrderType.MARKET
-        self.limit[lanes] = 0.0
-        self.stop[lanes] = 0.0
-        self._bars_left[lanes] = 0
+        self.kind[lanes] = 0
         self.lower[lanes] = -np.inf
         self.upper[lanes] = np.inf
 
     def age(self, tradable: Flags) -> None:
         """Let a bar pass; orders whose time in force is over are cancelled."""
-        rests = self.kind > 0
-        self._bars_left -= rests & tradable
-        expired = (rests & (self._bars_left == 0)).nonzero()[0]
+        self._bars_left -= tradable
+        expired = (self._bars_left == 0).nonzero()[0]
         if expired.size:
             self.cancel(expired)
         self.some = bool(np.count_nonzero(self.kind))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the fields of ``Accounts`` that are kept here."""
+        rests = by_account(self.kind > 0, self._accounts, np.int64)
         return {
             "order_type": by_account(self.kind, self._accounts, np.int64),
-            "order_limit_cents": by_account(self.limit, self._accounts),
-            "order_stop_cents": by_account(self.stop, self._accounts),
-            "order_bars_left": by_account(self._bars_left, self._accounts, np.int64),
+            "order_limit_cents": by_account(self.limit, self._accounts) * rests,
+            "order_stop_cents": by_account(self.stop, self._accounts) * rests,
+            "order_bars_left": by_account(self._bars_left, self._accounts, np.int64) * rests,
         }
 
 
@@ -132,21 +132,29 @@ class Protection:
     """
 
     def __init__(self, ledger: Ledger, styles: StyleArrays) -> None:
-        self._stop_loss: Floats = by_lane(styles.stop_loss)
-        self._take_profit: Floats = by_lane(styles.take_profit)
-        self._trailing_stop: Floats = by_lane(styles.trailing_stop)
-        self._trails = self._trailing_stop > 0
+        self._trails: Flags = by_lane(styles.trailing_stop > 0, np.bool_)
         self._some_trail = bool(self._trails.any())
-        self.used = self._some_trail or bool(self._stop_loss.any() or self._take_profit.any())
+        self.used = self._some_trail or bool(styles.stop_loss.any() or styles.take_profit.any())
+        self._stop_loss = _inf_for_zero(styles.stop_loss)
+        self._take_profit = _inf_for_zero(styles.take_profit)
+        self._trailing_stop = _inf_for_zero(styles.trailing_stop)
         self.lower = np.full(ledger.lots.shape, -np.inf)
         self.upper = np.full(ledger.lots.shape, np.inf)
         self.path = np.full(ledger.lots.shape, EntryPath.FROM_OPEN, np.int64)
         self.entered = np.zeros(ledger.lots.shape)
-        self.set(ledger, ledger.lots.nonzero()[0])
+        self._due = [ledger.lots.nonzero()[0]]
+        self.settle(ledger)
 
-    def set(self, ledger: Ledger, lanes: Integers) -> None:
-        """Work out the levels of lanes whose position was opened or increased."""
+    def set(self, lanes: Integers) -> None:
+        """Note lanes whose position was opened or increased: their levels are due."""
         if self.used:
+            self._due.append(lanes)
+
+    def settle(self, ledger: Ledger) -> None:
+        """Work out the levels that are due."""
+        if self.used and self._due:
+            lanes = self._due[0] if len(self._due) == 1 else np.concatenate(self._due)
+            self._due.clear()
             self.lower[lanes], self.upper[lanes] = protective_levels(
                 ledger.side[lanes],
                 ledger.entry[lanes],
@@ -167,4 +175,13 @@ class Protection:
         if self._some_trail:
             lanes = (self._trails & (ledger.side != 0)).nonzero()[0]
             if lanes.size:
-                self.set(ledger, lanes)
+                side = ledger.side[lanes]
+                stop = ledger.best[lanes] * (1.0 - side * self._trailing_stop[lanes])
+                long = side > 0
+                bought, sold = lanes[long], lanes[~long]
+                self.lower[bought] = np.maximum(self.lower[bought], stop[long])
+                self.upper[sold] = np.minimum(self.upper[sold], -stop[~long])
+
+
+def _inf_for_zero(distances: Floats) -> Floats:
+    return np.where(by_lane(distances) > 0, by_lane(distances), np.inf)

@@ -81,7 +81,7 @@ def placebo(bars: Bars, seed: int, block_bars: int = 5) -> Bars:
         rows = start + np.flatnonzero(moves[start:stop, columns].all(axis=1))
         if len(columns) and len(rows):
             mixed = _blocks_permuted(rows, block_bars, generator)
-            taken_from[rows, columns[0]] = mixed
+            taken_from[rows[:, np.newaxis], columns] = mixed[:, np.newaxis]
     return _without_drift(bars, taken_from)
 
 

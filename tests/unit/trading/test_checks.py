@@ -152,6 +152,15 @@ def test_of_two_lines_with_one_date_the_later_one_is_kept_even_when_both_were_ou
     assert len(loaded.repairs) == 2
 
 
+def test_in_a_long_disordered_file_each_date_keeps_its_last_line(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    dates = [f"2020-01-{day:02}" for day in generator.integers(1, 29, 500)]
+    rows = [f"{date},1,999,1,{price},1" for price, date in enumerate(dates, start=1)]
+    last = {date: float(price) for price, date in enumerate(dates, start=1)}
+    bars = load_files([written(tmp_path, *rows)], repair=True).bars
+    assert bars.close[:, 0].tolist() == [last[date] for date in sorted(last)]
+
+
 def test_high_and_low_are_widened_to_hold_all_four_prices(tmp_path: Path) -> None:
     rows = changed(3, "2020-01-03,13,10,12,11,1")
     bars = load_files([written(tmp_path, *rows)], repair=True).bars

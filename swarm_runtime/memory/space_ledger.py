@@ -1,0 +1,193 @@
+"""Statistics of a declared space's cells, as agents' replicas have them. Pure.
+
+The very counters and the very kernel of an agent's replica, so bank and agent give the same answer
+bit by bit. The ledger stands at one moment and moves forward only; to go back, it is filled anew.
+Above: ``bank``. Below: ``safla``, ``ranking``, ``embedding``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
+from swarm_runtime.memory.contexts import ContextReader
+from swarm_runtime.memory.embedding import cell_similarity
+from swarm_runtime.memory.ledger import Recall, heaviest
+from swarm_runtime.memory.pattern import ContextSpace, pattern_id
+from swarm_runtime.memory.ranking import NEVER, SIMILARITY_SCALE, Statistics
+from swarm_runtime.memory.recommendation import Evidence
+from swarm_runtime.memory.safla import learn
+from swarm_runtime.memory.trajectory import Trajectory
+
+__all__ = ["SpaceLedger"]
+
+
+@dataclass(slots=True)
+class _Group:
+    """What shares domain, task type and candidates, so that statistics fit."""
+
+    domain: str
+    task_type: str
+    approaches: tuple[str, ...]
+    statistics: Statistics
+    #: Known only after the moment at which the ledger stands.
+    waiting: list[Experience] = field(default_factory=list)
+    #: Who reported on a cell and an approach; column -1 stands for all approaches.
+    agents: dict[tuple[int, int], set[str]] = field(default_factory=dict)
+
+
+class SpaceLedger:
+    """Statistics of a declared space's cells, folded up to a moment.
+
+    Parameters
+    ----------
+    space : ContextSpace
+    shadow_teaches : bool
+    """
+
+    def __init__(self, space: ContextSpace, *, shadow_teaches: bool) -> None:
+        self._space = space
+        self._reader = ContextReader(space)
+        self._shadow_teaches = shadow_teaches
+        self._groups: dict[tuple[str, str, tuple[str, ...]], _Group] = {}
+        #: Weights between cells; also what an agent's replica uses.
+        self.similarity = cell_similarity(space)
+        #: The moment at which it stands.
+        self.as_of_s = NEVER
+
+    def offer(self, experience: Experience) -> None:
+        """Take an experience, to be learnt when its time has come."""
+        key = (experience.domain, experience.task_type, experience.approaches)
+        group = self._groups.get(key)
+        if group is None:
+            statistics = Statistics(self._space.cell_count, len(experience.approaches))
+            group = self._groups[key] = _Group(*key, statistics)
+        group.waiting.append(experience)
+
+    def offer_trajectory(self, trajectory: Trajectory, cell: int) -> None:
+        """Take a single try whose context lies in a cell of the space."""
+        self.offer(
+            Experience(
+                agent=trajectory.agent,
+                epoch=1,
+                known_at_s=trajectory.known_at_s,
+                domain=trajectory.domain,
+                task_type=trajectory.task_type,
+                approaches=(trajectory.approach,),
+                subjects=(trajectory.id,),
+                context=np.empty((1, 0), dtype=np.float32),
+                cells=np.array([cell], dtype=np.int32),
+                chosen=np.zeros(1, dtype=np.int16),
+                reason=np.zeros(1, dtype=np.int8),
+                propensity=np.ones(1, dtype=np.float32),
+                excess=np.array([[trajectory.excess_units]], dtype=np.int32),
+                verdict=np.array([[trajectory.verdict]], dtype=np.int8),
+                net_return=np.zeros((1, 1)),
+            )
+        )
+
+    def clear(self) -> None:
+        """Forget everything, to be filled anew."""
+        self._groups = {}
+        self.as_of_s = NEVER
+
+    def advance(self, as_of_s: int) -> None:
+        """Learn what is known by a moment; the ledger then stands there, or later."""
+        self.as_of_s = max(self.as_of_s, as_of_s)
+        for group in self._groups.values():
+            if not group.waiting:
+                continue
+            taught = [one for one in group.waiting if one.known_at_s <= self.as_of_s]
+            learn(
+                group.statistics,
+                group.waiting,
+                as_of_s=self.as_of_s,
+                shadow_teaches=self._shadow_teaches,
+            )
+            group.waiting = [one for one in group.waiting if one.known_at_s > self.as_of_s]
+            for one in taught:
+                for cell, chosen in zip(one.cells.tolist(), one.chosen.tolist(), strict=True):
+                    if chosen >= 0:
+                        column = -1 if self._shadow_teaches else chosen
+                        group.agents.setdefault((cell, column), set()).add(one.agent)
+
+    def approaches(self, task_type: str, domain: str | None) -> list[str]:
+        """Return all approaches of which something was recorded, in order of their names."""
+        groups = self._matching(task_type, domain)
+        return sorted({approach for group in groups for approach in group.approaches})
+
+    def statistics(
+        self, task_type: str, candidates: Sequence[str], domain: str | None
+    ) -> Statistics:
+        """Return the statistics of some candidates, in their order."""
+        whole = Statistics(self._space.cell_count, len(candidates))
+        for group in self._matching(task_type, domain):
+            at = {approach: column for column, approach in enumerate(group.approaches)}
+            to = [column for column, approach in enumerate(candidates) if approach in at]
+            of = [at[candidates[column]] for column in to]
+            whole.counters[:, :, to] += group.statistics.counters[:, :, of]
+            newest = np.maximum(whole.last_known_s[:, to], group.statistics.last_known_s[:, of])
+            whole.last_known_s[:, to] = newest
+            whole.newest_s = max(whole.newest_s, group.statistics.newest_s)
+        return whole
+
+    def recall(
+        self, cell: int, task_type: str, candidates: Sequence[str], domain: str | None
+    ) -> Recall:
+        """Return what is known in a cell and those like it, at the moment of the ledger."""
+        return Recall(
+            self.statistics(task_type, candidates, domain),
+            np.array([cell], dtype=np.int32),
+            self.similarity,
+            lambda approach: self._evidence(cell, task_type, approach, domain),
+        )
+
+    def _matching(self, task_type: str, domain: str | None) -> list[_Group]:
+        return [
+            group
+            for group in self._groups.values()
+            if group.task_type == task_type and domain in (None, group.domain)
+        ]
+
+    def _evidence(
+        self, cell: int, task_type: str, approach: str, domain: str | None
+    ) -> tuple[Evidence, ...]:
+        groups = [one for one in self._matching(task_type, domain) if approach in one.approaches]
+        found: list[Evidence] = []
+        for name in sorted({group.domain for group in groups}):
+            own = [group for group in groups if group.domain == name]
+            columns = [group.approaches.index(approach) for group in own]
+            counters = np.zeros((self._space.cell_count, 5))
+            for group, column in zip(own, columns, strict=True):
+                counters += group.statistics.counters[:, :, column]
+            near = (self.similarity[cell] > 0.0) & (counters[:, 0] > 0.0)
+            for at in np.flatnonzero(near).tolist():
+                agents: set[str] = set()
+                for group, column in zip(own, columns, strict=True):
+                    agents |= group.agents.get((at, -1), set())
+                    agents |= group.agents.get((at, column), set())
+                key = self._reader.numbered(at)
+                trials, successes, failures, reward, _ = counters[at].tolist()
+                last = max(
+                    int(group.statistics.last_known_s[at, column])
+                    for group, column in zip(own, columns, strict=True)
+                )
+                found.append(
+                    Evidence(
+                        pattern_id=pattern_id(name, task_type, approach, key),
+                        domain=name,
+                        approach=approach,
+                        context=self._reader.words(key),
+                        similarity=float(self.similarity[cell, at]) / SIMILARITY_SCALE,
+                        trials=int(trials),
+                        successes=int(successes),
+                        failures=int(failures),
+                        mean_excess=reward / trials / REWARD_SCALE,
+                        agents=tuple(sorted(agents)),
+                        last_known_s=last,
+                    )
+                )
+        return heaviest(found)
