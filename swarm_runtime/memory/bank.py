@@ -13,14 +13,13 @@ It is used alone, for any kind of task::
 or by a swarm, whose agents record batches over a declared ``ContextSpace`` and recommend to
 themselves from what has reached them. A recommendation uses only what was known by ``as_of``.
 
-The log in the store is the truth; the ledgers are derived from it when they are first needed and
-then follow it, also when another process writes. A bank belongs to the thread that opened it.
-Below: ``store``, ``space_ledger``, ``open_ledger``, ``patterns``, ``safla``.
+The log in the store is the truth, all else is derived from it. A bank belongs to the thread that
+opened it; other processes may read and write the same file.
+Below: ``store``, ``derived``, ``safla``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -31,20 +30,18 @@ import numpy as np
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience, Sealed, View
 from swarm_runtime.errors import ConfigError
-from swarm_runtime.memory.contexts import ContextReader
-from swarm_runtime.memory.embedding import Embedder
-from swarm_runtime.memory.open_ledger import OpenLedger
-from swarm_runtime.memory.pattern import ContextSpace, FeatureBins
-from swarm_runtime.memory.patterns import Explanation, Outcome, Pattern, PatternFold, outcomes_of
-from swarm_runtime.memory.ranking import Reason, Statistics, recency_table
+from swarm_runtime.memory.derived import Derived
+from swarm_runtime.memory.pattern import ContextSpace, space_from_json, space_to_json
+from swarm_runtime.memory.patterns import Explanation, Pattern
+from swarm_runtime.memory.ranking import Statistics, recency_table
 from swarm_runtime.memory.recommendation import (
     Recommendation,
+    best_candidate,
     candidate_estimates,
     recommendation,
 )
 from swarm_runtime.memory.safla import adapt, apply
-from swarm_runtime.memory.space_ledger import SpaceLedger
-from swarm_runtime.memory.store import ExperienceStore, Position, SqliteStore
+from swarm_runtime.memory.store import ExperienceStore, SqliteStore
 from swarm_runtime.memory.trajectory import Context, Trajectory
 
 __all__ = ["ReasoningBank"]
@@ -82,16 +79,9 @@ class ReasoningBank:
     ) -> None:
         self._store = store
         self._settings = settings or MemorySettings()
-        self._space = self._agreed_space(space)
-        self._reader = ContextReader(self._space)
+        self._space = _agreed_space(store, space)
+        self._derived = Derived(store, self._space, self._settings, dimension)
         self._recency = recency_table(self._settings.half_life_days)
-        self._open = OpenLedger(Embedder(dimension, self._space), self._reader)
-        self._cells = (
-            SpaceLedger(self._space, shadow_teaches=self._settings.shadow_teaches)
-            if self._space
-            else None
-        )
-        self._position = Position()
 
     @classmethod
     def open(
@@ -232,16 +222,8 @@ class ReasoningBank:
         """
         if not candidates or len(set(candidates)) < len(candidates):
             raise ValueError(f"candidates = {list(candidates)!r}: one or more different ones")
-        self._catch_up(as_of)
-        cell = self._reader.number(context)
-        recall = (
-            self._open.recall(context, task_type, candidates, domain, as_of)
-            if cell is None or self._cells is None
-            else self._cells.recall(cell, task_type, candidates, domain)
-        )
-        estimates = adapt(
-            recall.statistics, recall.cells, recall.similarity, self._recency, as_of
-        )
+        recall = self._derived.recall(context, task_type, candidates, domain, as_of)
+        estimates = adapt(recall.statistics, recall.cells, recall.similarity, self._recency, as_of)
         explore_draw, withhold_draw = draws or (0.0, 1.0)
         choice = apply(
             estimates,
@@ -251,7 +233,7 @@ class ReasoningBank:
             np.array([withhold_draw]),
         )
         found = candidate_estimates(estimates, candidates, self._settings.bound_z)
-        at = recommended_row(estimates, self._settings)
+        best = found[best_candidate(estimates, self._settings)]
         return recommendation(
             found,
             choice,
@@ -261,3 +243,125 @@ class ReasoningBank:
             as_of,
             explores=draws is not None,
         )
+
+    # --- what is known -----------------------------------------------------------------------
+
+    def patterns(
+        self,
+        task_type: str | None = None,
+        *,
+        domain: str | None = None,
+        approach: str | None = None,
+        as_of: int | None = None,
+    ) -> list[Pattern]:
+        """Return what was known by a moment, by pattern; None: no limit.
+
+        Reads the whole log.
+        """
+        return [
+            pattern
+            for pattern in self._derived.fold(as_of).patterns(as_of)
+            if task_type in (None, pattern.task_type)
+            and domain in (None, pattern.domain)
+            and approach in (None, pattern.approach)
+        ]
+
+    def explain(self, pattern_id: str, *, as_of: int | None = None, most: int = 20) -> Explanation:
+        """Return what a pattern says, and the outcomes that it rests on.
+
+        Parameters
+        ----------
+        pattern_id : str
+        as_of : int or None
+            As in ``patterns``.
+        most : int
+            How many outcomes are named.
+
+        Raises
+        ------
+        ConfigError
+            If nothing is known of a pattern of this id.
+        """
+        fold = self._derived.fold(as_of)
+        key = fold.key(pattern_id)
+        if key is None:
+            raise ConfigError("pattern", pattern_id, "nothing is known of a pattern of this id")
+        (pattern,) = (one for one in fold.patterns(as_of) if one.id == pattern_id)
+        outcomes = self._derived.outcomes(key, as_of)
+        return Explanation(pattern, pattern.sentence(), tuple(outcomes[:most]))
+
+    def approaches(self, task_type: str, *, domain: str | None = None) -> list[str]:
+        """Return every approach to a type of task that was recorded, in order of names."""
+        return self._derived.approaches(task_type, domain)
+
+    def statistics(
+        self,
+        task_type: str,
+        approaches: Sequence[str] | None = None,
+        *,
+        as_of: int,
+        domain: str | None = None,
+    ) -> Statistics:
+        """Return the counters of the space's cells as of a moment, as an agent would have them.
+
+        Parameters
+        ----------
+        task_type : str
+        approaches : sequence of str or None
+            The columns; None: ``self.approaches(task_type)``.
+        as_of : int
+        domain : str or None
+
+        Raises
+        ------
+        ConfigError
+            If the bank has no space.
+        """
+        columns = self.approaches(task_type, domain=domain) if approaches is None else approaches
+        return self._derived.statistics(task_type, columns, domain, as_of)
+
+    def view(self) -> View:
+        """Return how many epochs of each agent are recorded."""
+        return self._store.view()
+
+    def experiences(self, after: View | None = None, until: View | None = None) -> list[Experience]:
+        """Return experiences of agents by (epoch, agent): above one view, up to another.
+
+        Raises
+        ------
+        StoreError
+            If not everything that ``until`` names is here.
+        """
+        return self._store.experiences(after, until)
+
+    def sealed(self, until: View | None = None, after: View | None = None) -> list[Sealed]:
+        """Return the same, sealed."""
+        return self._store.sealed(after, until)
+
+    def verify(self) -> int:
+        """Read the whole log and check it; return how many records there are.
+
+        Raises
+        ------
+        StoreError
+            Names the first thing that is wrong.
+        """
+        return self._store.verify()
+
+
+def _agreed_space(store: ExperienceStore, space: ContextSpace | None) -> ContextSpace | None:
+    """Return the log's space; a log without one takes the one that is given."""
+    written = store.setting(_SPACE)
+    if written is None:
+        if space is not None:
+            store.set_setting(_SPACE, space_to_json(space))
+        return space
+    if space is not None and space_to_json(space) != written:
+        names = ", ".join(feature.name for feature in space.features)
+        raise ConfigError(
+            "space",
+            names,
+            "the bank was written with another context space; open it without one to read it, or"
+            " start a new bank",
+        )
+    return space_from_json(written)

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from swarm_runtime.memory.ranking import Statistics
 from swarm_runtime.memory.recommendation import Evidence
 
-__all__ = ["Recall", "heaviest"]
+__all__ = ["MOST_EVIDENCE", "Recall"]
 
 #: Patterns that are shown as evidence at most.
-_MOST_EVIDENCE = 5
+MOST_EVIDENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,10 @@ class Recall:
     similarity : ndarray of float64
         As ``ranking.estimate`` wants them.
     evidence : callable
-        From a candidate to the patterns that weigh most for it.
+        From a candidate to the patterns that weigh most for it, by similarity times outcomes.
     """
 
     statistics: Statistics
     cells: npt.NDArray[np.int32]
     similarity: npt.NDArray[np.float64]
     evidence: Callable[[str], tuple[Evidence, ...]]
-
-
-def heaviest(evidence: list[Evidence]) -> tuple[Evidence, ...]:
-    """Return the patterns that weigh most, by similarity times outcomes."""
-    evidence.sort(key=lambda one: (-one.similarity * one.trials, one.pattern_id))
-    return tuple(evidence[:_MOST_EVIDENCE])

@@ -20,7 +20,7 @@ from swarm_runtime.core.knowledge import REWARD_SCALE
 from swarm_runtime.memory.contexts import Cell, ContextReader
 from swarm_runtime.memory.embedding import OPEN_FLOOR, Embedder, similarity_weight
 from swarm_runtime.memory.index import ContextIndex
-from swarm_runtime.memory.ledger import Recall, heaviest
+from swarm_runtime.memory.ledger import MOST_EVIDENCE, Recall
 from swarm_runtime.memory.pattern import pattern_id
 from swarm_runtime.memory.ranking import SIMILARITY_SCALE, Statistics
 from swarm_runtime.memory.recommendation import Evidence
@@ -132,11 +132,11 @@ class OpenLedger:
 
             def known(id_: int, places: dict[int, _Place] = region.places) -> bool:
                 histories = places[id_].histories
-                return any(
-                    histories[approach].count(as_of_s) > 0
-                    for approach in candidates
-                    if approach in histories
-                )
+                for approach in candidates:
+                    history = histories.get(approach)
+                    if history is not None and history.known_s[0] <= as_of_s:
+                        return True
+                return False
 
             for id_, cosine in region.index.search(query, NEIGHBOURS, known):
                 weight = similarity_weight(cosine, OPEN_FLOOR)
@@ -177,29 +177,29 @@ class OpenLedger:
         approach: str,
         as_of_s: int,
     ) -> tuple[Evidence, ...]:
-        found: list[Evidence] = []
-        for weight, _, domain, place in near:
+        known: list[tuple[int, int, str, _Place, _History, int]] = []
+        for weight, id_, domain, place in near:
             history = place.histories.get(approach)
             count = history.count(as_of_s) if history else 0
-            if history is None or not count:
-                continue
-            trials, successes, failures, reward, _ = history.sums[count - 1]
-            found.append(
-                Evidence(
-                    pattern_id=pattern_id(domain, task_type, approach, place.cell),
-                    domain=domain,
-                    approach=approach,
-                    context=self._reader.words(place.cell),
-                    similarity=-weight / SIMILARITY_SCALE,
-                    trials=trials,
-                    successes=successes,
-                    failures=failures,
-                    mean_excess=reward / trials / REWARD_SCALE,
-                    agents=tuple(sorted(set(history.agents[:count]))),
-                    last_known_s=history.known_s[count - 1],
-                )
+            if history is not None and count:
+                known.append((weight * count, id_, domain, place, history, count))
+        known.sort(key=lambda one: one[:3])
+        return tuple(
+            Evidence(
+                pattern_id=pattern_id(domain, task_type, approach, place.cell),
+                domain=domain,
+                approach=approach,
+                context=self._reader.words(place.cell),
+                similarity=-weight / count / SIMILARITY_SCALE,
+                trials=count,
+                successes=history.sums[count - 1][1],
+                failures=history.sums[count - 1][2],
+                mean_excess=history.sums[count - 1][3] / count / REWARD_SCALE,
+                agents=tuple(sorted(set(history.agents[:count]))),
+                last_known_s=history.known_s[count - 1],
             )
-        return heaviest(found)
+            for weight, _, domain, place, history, count in known[:MOST_EVIDENCE]
+        )
 
 
 def _cell_id(cell: Cell) -> int:

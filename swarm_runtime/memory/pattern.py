@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ContextSpace", "FeatureBins", "pattern_id"]
+__all__ = ["ContextSpace", "FeatureBins", "pattern_id", "space_from_json", "space_to_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +117,18 @@ def pattern_id(
     """
     text = json.dumps([domain, task_type, approach, sorted(context)], separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def space_to_json(space: ContextSpace) -> str:
+    """Return a space as text; equal spaces give equal texts."""
+    parts = [[one.name, list(one.edges), list(one.words)] for one in space.features]
+    return json.dumps(parts, ensure_ascii=False)
+
+
+def space_from_json(text: str) -> ContextSpace:
+    """Return the space that ``space_to_json`` gave."""
+    return ContextSpace(
+        tuple(
+            FeatureBins(name, tuple(edges), tuple(words)) for name, edges, words in json.loads(text)
+        )
+    )

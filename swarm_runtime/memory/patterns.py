@@ -26,7 +26,15 @@ from swarm_runtime.memory.ranking import NEVER, recency_table
 from swarm_runtime.memory.recommendation import Confidence, in_words
 from swarm_runtime.memory.trajectory import Trajectory
 
-__all__ = ["Counts", "Explanation", "Outcome", "Pattern", "PatternFold", "PatternKey", "outcomes_of"]
+__all__ = [
+    "Counts",
+    "Explanation",
+    "Outcome",
+    "Pattern",
+    "PatternFold",
+    "PatternKey",
+    "outcomes_of",
+]
 
 #: Domain, task type, approach, context cell.
 PatternKey = tuple[str, str, str, Cell]
@@ -102,9 +110,10 @@ class Pattern:
         return (
             f"{self.approach!r} at {self.task_type}{where}: {self.mean_excess:+.2f} σ a try above"
             f" the benchmark (95 % between {self.interval[0]:+.2f} and {self.interval[1]:+.2f}),"
-            f" from {self.actual.trials} tries carried out and {self.shadow.trials} computed after the"
-            f" fact by {agents}, {successes} successes and {failures} failures; confidence"
-            f" {self.confidence}."
+            f" from outcomes of {agents}, {self.actual.trials} carried out and"
+            f" {self.shadow.trials} computed after the fact, of which {successes} with success and"
+            f" {failures} with failure;"
+            f" confidence {self.confidence}."
         )
 
 

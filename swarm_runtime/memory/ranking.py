@@ -31,6 +31,7 @@ __all__ = [
     "Reason",
     "Statistics",
     "choose",
+    "clears_gate",
     "estimate",
     "explore",
     "recency_table",
@@ -275,6 +276,23 @@ def explore(
     )
 
 
+def clears_gate(estimates: Estimates, settings: MemorySettings) -> npt.NDArray[np.bool_]:
+    """Return which candidates may be applied.
+
+    The gate: enough outcomes, enough confidence, and a lower bound of the excess reward above
+    zero.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, K)
+    """
+    return (
+        (estimates.lower_bound(settings.bound_z) > 0.0)
+        & (estimates.outcomes >= settings.minimum_usage)
+        & (estimates.confidence >= settings.confidence_threshold)
+    )
+
+
 def choose(
     estimates: Estimates,
     settings: MemorySettings,
@@ -284,9 +302,8 @@ def choose(
 ) -> Choice:
     """Apply the best candidate that clears the gate; explore where none does.
 
-    The gate: enough outcomes, enough confidence, and a lower bound of the excess reward above
-    zero. Among those that clear it the one with the highest lower bound wins, ties by order. A
-    share of the recommendations is withheld at random, and the agent explores instead.
+    Among those that clear it the one with the highest lower bound wins, ties by order. A share of
+    the recommendations is withheld at random, and the agent explores instead.
 
     Parameters
     ----------
@@ -301,11 +318,7 @@ def choose(
     approaches = estimates.mean.shape[1]
     lower = estimates.lower_bound(settings.bound_z)
     confidence = estimates.confidence
-    cleared = (
-        (lower > 0.0)
-        & (estimates.outcomes >= settings.minimum_usage)
-        & (confidence >= settings.confidence_threshold)
-    )
+    cleared = clears_gate(estimates, settings)
     best = np.where(cleared, lower, -np.inf).argmax(axis=1)
     recommended = cleared[rows, best] & available
     withheld = recommended & (withhold_draws < settings.withheld_fraction)

@@ -8,14 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from swarm_runtime.config import MemorySettings
-from swarm_runtime.memory.ranking import CONFIDENCE_WEIGHTS, Choice, Estimates, Reason
+from swarm_runtime.memory.ranking import (
+    CONFIDENCE_WEIGHTS,
+    Choice,
+    Estimates,
+    Reason,
+    clears_gate,
+)
 
 __all__ = [
     "CandidateEstimate",
     "Confidence",
     "Evidence",
     "Recommendation",
+    "best_candidate",
     "candidate_estimates",
     "in_words",
     "recommendation",
@@ -175,6 +184,18 @@ def candidate_estimates(
         )
         for at, approach in enumerate(candidates)
     )
+
+
+def best_candidate(estimates: Estimates, settings: MemorySettings) -> int:
+    """Return the candidate of one context (the first row) that a sentence should be about.
+
+    The one that ``choose`` recommends; where it abstains, the one with the highest lower bound
+    among those of which anything is known.
+    """
+    lower = estimates.lower_bound(settings.bound_z)[0]
+    cleared = clears_gate(estimates, settings)[0]
+    worth = cleared if cleared.any() else estimates.outcomes[0] > 0.0
+    return int(np.where(worth, lower, -np.inf).argmax())
 
 
 def recommendation(

@@ -15,7 +15,7 @@ import numpy as np
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
 from swarm_runtime.memory.contexts import ContextReader
 from swarm_runtime.memory.embedding import cell_similarity
-from swarm_runtime.memory.ledger import Recall, heaviest
+from swarm_runtime.memory.ledger import MOST_EVIDENCE, Recall
 from swarm_runtime.memory.pattern import ContextSpace, pattern_id
 from swarm_runtime.memory.ranking import NEVER, SIMILARITY_SCALE, Statistics
 from swarm_runtime.memory.recommendation import Evidence
@@ -155,39 +155,51 @@ class SpaceLedger:
     def _evidence(
         self, cell: int, task_type: str, approach: str, domain: str | None
     ) -> tuple[Evidence, ...]:
-        groups = [one for one in self._matching(task_type, domain) if approach in one.approaches]
-        found: list[Evidence] = []
-        for name in sorted({group.domain for group in groups}):
-            own = [group for group in groups if group.domain == name]
-            columns = [group.approaches.index(approach) for group in own]
-            counters = np.zeros((self._space.cell_count, 5))
-            for group, column in zip(own, columns, strict=True):
-                counters += group.statistics.counters[:, :, column]
-            near = (self.similarity[cell] > 0.0) & (counters[:, 0] > 0.0)
-            for at in np.flatnonzero(near).tolist():
-                agents: set[str] = set()
-                for group, column in zip(own, columns, strict=True):
-                    agents |= group.agents.get((at, -1), set())
-                    agents |= group.agents.get((at, column), set())
-                key = self._reader.numbered(at)
-                trials, successes, failures, reward, _ = counters[at].tolist()
-                last = max(
-                    int(group.statistics.last_known_s[at, column])
-                    for group, column in zip(own, columns, strict=True)
-                )
-                found.append(
-                    Evidence(
-                        pattern_id=pattern_id(name, task_type, approach, key),
-                        domain=name,
-                        approach=approach,
-                        context=self._reader.words(key),
-                        similarity=float(self.similarity[cell, at]) / SIMILARITY_SCALE,
-                        trials=int(trials),
-                        successes=int(successes),
-                        failures=int(failures),
-                        mean_excess=reward / trials / REWARD_SCALE,
-                        agents=tuple(sorted(agents)),
-                        last_known_s=last,
-                    )
-                )
-        return heaviest(found)
+        weights = self.similarity[cell]
+        domains: dict[str, list[tuple[_Group, int]]] = {}
+        for group in self._matching(task_type, domain):
+            if approach in group.approaches:
+                column = group.approaches.index(approach)
+                domains.setdefault(group.domain, []).append((group, column))
+        known: list[tuple[float, str, int]] = []
+        for name, columns in domains.items():
+            trials = sum(group.statistics.counters[:, 0, column] for group, column in columns)
+            heavy = weights * trials
+            cells = np.argsort(-heavy, kind="stable")[:MOST_EVIDENCE].tolist()
+            known += [(-float(heavy[at]), name, at) for at in cells if heavy[at] > 0.0]
+        return tuple(
+            self._found(name, task_type, approach, at, weights[at], domains[name])
+            for _, name, at in sorted(known)[:MOST_EVIDENCE]
+        )
+
+    def _found(
+        self,
+        domain: str,
+        task_type: str,
+        approach: str,
+        at: int,
+        weight: float,
+        columns: list[tuple[_Group, int]],
+    ) -> Evidence:
+        """Describe a pattern, of whose approach some groups' columns tell."""
+        key = self._reader.numbered(at)
+        sums = sum(group.statistics.counters[at, :, column] for group, column in columns)
+        trials, successes, failures, reward, _ = np.asarray(sums).tolist()
+        agents: set[str] = set()
+        for group, column in columns:
+            agents |= group.agents.get((at, -1), set()) | group.agents.get((at, column), set())
+        return Evidence(
+            pattern_id=pattern_id(domain, task_type, approach, key),
+            domain=domain,
+            approach=approach,
+            context=self._reader.words(key),
+            similarity=float(weight) / SIMILARITY_SCALE,
+            trials=int(trials),
+            successes=int(successes),
+            failures=int(failures),
+            mean_excess=reward / trials / REWARD_SCALE,
+            agents=tuple(sorted(agents)),
+            last_known_s=max(
+                int(group.statistics.last_known_s[at, column]) for group, column in columns
+            ),
+        )

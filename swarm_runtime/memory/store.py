@@ -27,8 +27,9 @@ from swarm_runtime.errors import RunFolderError, StoreError
 from swarm_runtime.memory.migrations import FORMAT, MIGRATIONS
 from swarm_runtime.memory.trajectory import Trajectory
 
-__all__ = ["ExperienceStore", "Position", "SqliteStore"]
+__all__ = ["ExperienceStore", "Position", "Record", "SqliteStore"]
 
+#: What the log holds.
 Record = Experience | Trajectory
 
 #: How long a writer waits for another one.
@@ -74,8 +75,10 @@ class ExperienceStore(Protocol):
         """Return the same, opened."""
         ...
 
-    def since(self, position: Position) -> tuple[list[Record], Position]:
-        """Return what was added after a position, and the position after it.
+    def since(
+        self, position: Position, until: Position | None = None
+    ) -> tuple[list[Record], Position]:
+        """Return what was added after a position (and up to another), and the position after it.
 
         At most a chunk at a time: ask again until the position stays the same.
         """
@@ -314,11 +317,14 @@ class SqliteStore:
         """See ``ExperienceStore``."""
         return [self._opened(one) for one in self.sealed(after, until)]
 
-    def since(self, position: Position) -> tuple[list[Record], Position]:
+    def since(
+        self, position: Position, until: Position | None = None
+    ) -> tuple[list[Record], Position]:
         """See ``ExperienceStore``."""
+        last = until or Position(2**62, 2**62)
         ends = Position(
-            self._chunk_end("experiences", position.experiences),
-            self._chunk_end("trajectories", position.trajectories),
+            self._chunk_end("experiences", position.experiences, last.experiences),
+            self._chunk_end("trajectories", position.trajectories, last.trajectories),
         )
         span = "seq > ? AND seq <= ?"
         records: list[Record] = []
@@ -329,13 +335,13 @@ class SqliteStore:
             records += self._trajectories(span, (position.trajectories, ends.trajectories))
         return records, ends
 
-    def _chunk_end(self, table: str, after: int) -> int:
+    def _chunk_end(self, table: str, after: int, last: int) -> int:
         """Return the last row of a table's next chunk; rows never change once they are here."""
         with self._explained():
             (end,) = self._connection.execute(
-                "SELECT max(seq) FROM"
-                f" (SELECT seq FROM {table} WHERE seq > ? ORDER BY seq LIMIT {_CHUNK})",
-                (after,),
+                "SELECT max(seq) FROM (SELECT seq"
+                f" FROM {table} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {_CHUNK})",
+                (after, last),
             ).fetchone()
         return after if end is None else int(end)
 

@@ -37,7 +37,7 @@ from scipy.special import ndtri
 
 from swarm_runtime.report.series import ArmSeries
 from swarm_runtime.report.summary import swarm_cents
-from swarm_runtime.report.words import count
+from swarm_runtime.report.words import count as counted
 from swarm_runtime.report.years import bars_per_year
 
 __all__ = ["LEVEL", "MINIMUM_BARS", "POWER", "REPLICATIONS", "Comparison", "compare"]
@@ -197,30 +197,33 @@ def _bootstrap(parts: Floats, seed: int) -> tuple[Floats, Floats]:
     block = min(block, len(parts) // 2)
 
     def statistic(sample: Floats) -> Floats:
-        return np.concatenate([sample.mean(axis=0), _standard_error(sample, block)])
+        # One series in one piece of memory: sums along it are three times as fast.
+        series = np.ascontiguousarray(sample.T)
+        return np.concatenate([series.mean(axis=1), _standard_error(series, block)])
 
     drawn = StationaryBootstrap(block, parts, seed=seed).apply(statistic, REPLICATIONS)
     deviations, own_errors = np.abs(drawn[:, :3] - parts.mean(axis=0)), drawn[:, 3:]
     # A replication that doesn't vary (only bars without a difference) says nothing about t.
     usable = own_errors > 1e-9 * parts.std(axis=0) / math.sqrt(len(parts))
     ratios = np.where(usable, deviations / np.where(usable, own_errors, 1.0), 0.0)
-    half_widths = np.quantile(ratios, LEVEL, axis=0) * _standard_error(parts, block)
+    half_widths = np.quantile(ratios, LEVEL, axis=0) * _standard_error(parts.T, block)
     errors = drawn[:, :3].std(axis=0)
     return np.where(varying, half_widths, 0.0), np.where(varying, errors, 0.0)
 
 
-def _standard_error(sample: Floats, lags: int) -> Floats:
-    """Return the long-run standard error of each column's mean, with Bartlett weights.
+def _standard_error(series: Floats, lags: int) -> Floats:
+    """Return the long-run standard error of each row's mean, with Bartlett weights.
 
-    Sums over moving windows of ``lags + 1`` rows of the zero-padded series, squared, are the
-    autocovariances weighted by 1 - k / (lags + 1): Newey and West (1987) in two cumulative sums.
+    Sums over moving windows of ``lags + 1`` values of the zero-padded row, squared, are the
+    autocovariances weighted by 1 - k / (lags + 1): Newey and West (1987) in one cumulative sum.
     """
-    count, columns = sample.shape
-    padded = np.zeros((count + 2 * lags + 2, columns))
-    np.cumsum(sample - sample.mean(axis=0), axis=0, out=padded[lags + 1 : lags + 1 + count])
-    padded[lags + 1 + count :] = padded[lags + count]
-    windows = padded[lags + 1 :] - padded[: -(lags + 1)]
-    errors: Floats = np.sqrt(np.square(windows).sum(axis=0) / (lags + 1)) / count
+    rows, count = series.shape
+    padded = np.zeros((rows, count + 2 * lags + 2))
+    centred = series - series.mean(axis=1, keepdims=True)
+    np.cumsum(centred, axis=1, out=padded[:, lags + 1 : lags + 1 + count])
+    padded[:, lags + 1 + count :] = padded[:, lags + count : lags + 1 + count]
+    windows = padded[:, lags + 1 :] - padded[:, : -(lags + 1)]
+    errors: Floats = np.sqrt(np.square(windows).sum(axis=1) / (lags + 1)) / count
     return errors
 
 
@@ -249,7 +252,7 @@ def _sentence(
     bars: int,
 ) -> str:
     """Put the comparison into plain words, for the terminal and the page."""
-    compared = f"{count(bars)} bars"
+    compared = f"{counted(bars)} bars"
     if interval is None or smallest is None:
         return (
             f"No effect shown: {compared} to compare are too few for an interval "

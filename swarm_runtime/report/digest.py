@@ -35,7 +35,7 @@ def canonical_json(results: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> canonical_json({"b": 1.5, "a": [None, "é"]})
-    '{"a":[null,"\u00e9"],"b":1.5}'
+    '{"a":[null,"\\u00e9"],"b":1.5}'
     """
     _check_keys(results)
     return json.dumps(

@@ -39,9 +39,8 @@ the profits of the symbols add up to the change in equity to the cent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +50,6 @@ from swarm_runtime.trading.accounts import Accounts
 from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.fills import Costs
 from swarm_runtime.trading.kernel import Kernel, Market
-from swarm_runtime.trading.ledger import joined
 from swarm_runtime.trading.risk import RiskEvents, RiskLimits
 from swarm_runtime.trading.schedule import Schedule
 from swarm_runtime.trading.styles import StyleArrays
@@ -298,12 +296,8 @@ def _result(kernel: Kernel, equity: Floats, start: int) -> BlockResult:
 
 
 def _trades(kernel: Kernel, start: int) -> ClosedTrades:
-    batches, count = kernel.ledger.trades, kernel.ledger.accounts
-    rows = _rows(batches)
-    lanes, entry, profit = (
-        joined([batch[part] for batch in batches]).astype(np.int64) for part in (1, 2, 3)
-    )
-    account, symbol = lanes % count, lanes // count
+    rows, lanes, entry, profit = kernel.ledger.trades.joined()
+    symbol, account = np.divmod(lanes, kernel.ledger.accounts)
     order = np.lexsort((symbol, rows, account))  # stable: what happened first stays first
     return ClosedTrades(
         account[order], symbol[order], entry[order], rows[order] + start, profit[order]
@@ -311,12 +305,7 @@ def _trades(kernel: Kernel, start: int) -> ClosedTrades:
 
 
 def _events(kernel: Kernel, start: int) -> RiskEvents:
-    batches = kernel.events
-    rows = _rows(batches)
-    account, symbol, code = (
-        joined([batch[part] for batch in batches]).astype(np.int64) for part in (1, 2, 3)
-    )
-    asked, allowed = (joined([batch[part] for batch in batches]) for part in (4, 5))
+    rows, account, symbol, code, asked, allowed = kernel.events.joined()
     order = np.lexsort((symbol, rows, account))
     return RiskEvents(
         account[order],
@@ -326,9 +315,3 @@ def _events(kernel: Kernel, start: int) -> RiskEvents:
         asked[order],
         allowed[order],
     )
-
-
-def _rows(batches: Sequence[tuple[Any, ...]]) -> Integers:
-    """Return the row of every entry in batches that begin with (row, array of entries)."""
-    rows = np.repeat([batch[0] for batch in batches], [batch[1].size for batch in batches])
-    return rows.astype(np.int64)

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm_runtime.trading.accounts import Accounts, by_account
+from swarm_runtime.trading.batches import Batches
 from swarm_runtime.trading.fills import Costs, EntryPath, protective_exits, resting_fills
 from swarm_runtime.trading.ledger import Ledger
 from swarm_runtime.trading.orders import OrderType
@@ -82,8 +83,8 @@ class Kernel:
     orders : RestingOrders
     peak : ndarray of float64, shape (A,)
     pause : ndarray of int64, shape (A,)
-    events : list of (row, accounts, symbols, code, asked, allowed)
-        Every batch of cuts.
+    events : Batches
+        Every cut: account, symbol, code, asked, allowed.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Kernel:
         self.protection = Protection(self.ledger, styles)
         self.peak = accounts.peak_equity_cents.astype(np.float64)
         self.pause = accounts.pause_bars_left.copy()
-        self.events: list[tuple[int, Integers, Integers, int, Floats, Floats]] = []
+        self.events = Batches(np.int64, np.int64, np.int64, np.float64, np.float64)
         self._some_paused = bool(self.pause.any())
         self._first_bar = first_bar
         self._slippage = costs.slippage_bps * 1e-4
@@ -244,7 +245,8 @@ class Kernel:
             symbols = np.full(accounts.shape, -1, np.int64)
         else:
             symbols = lanes // self.ledger.accounts
-        self.events.append((row, accounts, symbols, int(code), asked, allowed))
+        codes = np.full(accounts.shape, int(code), np.int64)
+        self.events.add(row, accounts, symbols, codes, asked, allowed)
 
     # --- orders ------------------------------------------------------------------------------
 

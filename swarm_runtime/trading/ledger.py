@@ -9,23 +9,18 @@ and the bits don't depend on which accounts share a block.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from swarm_runtime.trading.accounts import Accounts, by_account, by_lane
+from swarm_runtime.trading.batches import Batches
 
-__all__ = ["Ledger", "joined"]
+__all__ = ["Ledger"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-
-def joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return all parts in one array; no part at all is no numbers."""
-    return np.concatenate(parts) if parts else np.empty(0)
 
 
 class Ledger:
@@ -52,10 +47,10 @@ class Ledger:
     equity : ndarray of float64, shape (A,)
         The same with cash, by account.
     account_of : ndarray of int64, shape (L,)
-    fills : list of (row, lanes, lots, quote, notional, fee)
-        Every batch of fills, in cents; ``fill_costs`` adds them up.
-    trades : list of (row, lanes, entry bars, profits)
-        Every batch of closed trades, in cents.
+    fills : Batches
+        Every fill: lane, lots, quote, notional, fee; in cents.
+    trades : Batches
+        Every closed trade: lane, entry bar, profit in cents.
     """
 
     def __init__(self, accounts: Accounts, fee: float) -> None:
@@ -78,8 +73,8 @@ class Ledger:
         self._first_values = self.values.copy()
         self._scratch = np.empty(self.lots.shape)
         self.equity: Floats = self._cash + np.add.reduce(self.values.reshape(self._shape), axis=0)
-        self.fills: list[tuple[int, Integers, Floats, Floats, Floats, Floats]] = []
-        self.trades: list[tuple[int, Integers, Integers, Floats]] = []
+        self.fills = Batches(np.int64, np.float64, np.float64, np.float64, np.float64)
+        self.trades = Batches(np.int64, np.int64, np.int64)
 
     def mark(self, prices: Floats) -> None:
         """Value positions at ``prices`` of shape (L,); sets ``values`` and ``equity``."""
@@ -147,14 +142,14 @@ class Ledger:
         fee = np.rint(notional * self._fee)
         flow = self._flow[lanes] + (side * notional - fee)
         self._flow[lanes] = flow
-        self.fills.append((row, lanes, closing, quote, notional, fee))
+        self.fills.add(row, lanes, closing, quote, notional, fee)
         left = held - side * closing
         self.lots[lanes] = left
         flat = (left == 0).nonzero()[0]
         closed: Integers = lanes[flat]
         if closed.size:
             profit = flow[flat] - self._trade_base[closed]
-            self.trades.append((row, closed, self._entry_bar[closed], profit))
+            self.trades.add(row, closed, self._entry_bar[closed], profit)
             self.side[closed] = 0.0
             self.entry[closed] = 0.0
             self.best[closed] = 0.0
@@ -178,7 +173,7 @@ class Ledger:
         fee = np.rint(notional * self._fee)
         before = self._flow[lanes]
         self._flow[lanes] = before - (side * notional + fee)
-        self.fills.append((row, lanes, more, quote, notional, fee))
+        self.fills.add(row, lanes, more, quote, notional, fee)
         whole = size + more
         self.lots[lanes] = side * whole
         self.side[lanes] = side
@@ -199,14 +194,9 @@ class Ledger:
 
     def fill_costs(self) -> tuple[Integers, Integers, Floats]:
         """Return row, account and cost (fee, and slippage against the quote) of every fill."""
-        rows = np.repeat(
-            [batch[0] for batch in self.fills], [batch[1].size for batch in self.fills]
-        )
-        lanes, lots, quote, notional, fee = (
-            joined([batch[part] for batch in self.fills]) for part in range(1, 6)
-        )
+        rows, lanes, lots, quote, notional, fee = self.fills.joined()
         cost: Floats = fee + np.abs(np.rint(lots * quote) - notional)
-        return rows.astype(np.int64), lanes.astype(np.int64) % self.accounts, cost
+        return rows, lanes % self.accounts, cost
 
     def profit_cents(self) -> Integers:
         """Return the profit of each lane since the block began, at the last mark, shape (A, S)."""

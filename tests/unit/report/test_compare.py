@@ -92,10 +92,10 @@ def test_the_swarm_is_the_sum_of_its_agents() -> None:
 
 
 def test_saved_costs_are_told_apart_from_better_choices() -> None:
-    base = noise(3)
-    fees = np.full(800, 5_000, dtype=np.int64)  # 5 basis points of the start, each bar
+    base = noise(3, scale=0.001)
+    fees = np.full(800, 1_000, dtype=np.int64)  # one basis point of the start, each bar
     found = compare(on=arm("on", base), off=arm("off", base, fees), first_bar=1)
-    assert found.cost_difference == pytest.approx(0.0005 * 252, rel=0.25)
+    assert found.cost_difference == pytest.approx(0.0001 * 252, rel=0.1)
     assert abs(found.gross_difference) < 0.1 * found.cost_difference
     assert found.gross_difference + found.cost_difference == pytest.approx(
         found.difference, abs=2e-10
@@ -185,13 +185,13 @@ def test_the_standard_error_is_that_of_newey_and_west() -> None:
     variance = (centred * centred).sum(axis=0)
     for lag in range(1, lags + 1):
         variance += 2 * (1 - lag / (lags + 1)) * (centred[lag:] * centred[:-lag]).sum(axis=0)
-    assert module._standard_error(sample, lags) == pytest.approx(np.sqrt(variance) / 200)
+    assert module._standard_error(sample.T, lags) == pytest.approx(np.sqrt(variance) / 200)
 
 
-def test_false_alarms_stay_below_five_in_a_hundred() -> None:
+def test_false_alarms_are_rare() -> None:
     """Autocorrelated, heavy-tailed differences with blocks of exact zeros, without any effect."""
     alarms = 0
-    for seed in range(100):
+    for seed in range(40):
         random = np.random.Generator(np.random.Philox(key=[seed, 99]))
         shocks = random.standard_t(4, 420) * 0.002
         acts = np.repeat(random.random(20) < 0.4, 21)
@@ -199,7 +199,7 @@ def test_false_alarms_stay_below_five_in_a_hundred() -> None:
         change = acts * (shocks + 0.3 * np.concatenate([[0.0], shocks[:-1]]))
         found = compare(on=arm("on", base + change), off=arm("off", base), first_bar=1)
         alarms += found.verdict != "no effect shown"
-    assert alarms <= 5
+    assert alarms <= 2
 
 
 def test_a_comparison_cannot_be_changed() -> None:
