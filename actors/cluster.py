@@ -8,10 +8,12 @@ up while other drivers do not.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +50,7 @@ def connected() -> Iterator[None]:
         if "RAY_ADDRESS" in os.environ:
             ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
         else:
-            stack.enter_context(_private_token())
+            _use_private_token()
             os.environ.setdefault("RAY_preload_python_modules", _PRELOADED)
             ray.init(
                 address="local",
@@ -60,18 +62,17 @@ def connected() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _private_token() -> Iterator[None]:
-    """Set a token of our own for a Ray of our own, unless the user has set authentication up."""
+def _use_private_token() -> None:
+    """Give a Ray of our own a token of our own, unless the user has set authentication up.
+
+    Ray turns authentication on by itself where it finds a token. It remembers the first one that
+    it read, so there is one per process, however often Ray is started; the file goes at the end.
+    """
     if any(name.startswith("RAY_AUTH_") for name in os.environ):
-        yield
         return
-    with tempfile.TemporaryDirectory(prefix="swarm-token-") as folder:
-        path = Path(folder) / "token"
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(path)}
-        try:
-            yield
-        finally:
-            del os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN_PATH"]
+    folder = tempfile.mkdtemp(prefix="swarm-token-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / "token"
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(32))
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)

@@ -54,24 +54,31 @@ class CoordinatorActor:
     ----------
     plan : Plan
     journal_path : str
-    hosts : list of actor handles
-    bank : actor handle or None
-        None only if no arm has a memory.
     """
 
-    def __init__(self, plan: Plan, journal_path: str, hosts: list[Any], bank: Any) -> None:
+    def __init__(self, plan: Plan, journal_path: str) -> None:
         self._plan = plan
         self._journal = Journal(journal_path)
-        self._hosts = hosts
-        self._bank = bank
+        self._hosts: list[Any] = []
+        self._bank: Any = None
         self._view: View = {}
+        self._bars: Any = None
 
     async def pid(self) -> int:
         """Return the process's id; answers also say that the actor is up."""
         return os.getpid()
 
-    async def run(self, arm: str) -> None:
+    async def run(self, arm: str, hosts: list[Any], bank: Any, bars: list[Any]) -> None:
         """Run an arm to its end, from where the journal stands.
+
+        Parameters
+        ----------
+        arm : str
+        hosts : list of actor handles
+        bank : actor handle or None
+            None only if the arm has no memory.
+        bars : list of one object reference
+            The bars, which hosts read in place (in a list, so that Ray does not fetch them here).
 
         Raises
         ------
@@ -79,6 +86,7 @@ class CoordinatorActor:
             If faults could not be masked.
         """
         plan = self._plan
+        self._hosts, self._bank, (self._bars,) = hosts, bank, bars
         last = self._journal.last(arm)
         self._view = dict(last.view)
         machine = Coordinator(
@@ -169,7 +177,8 @@ class CoordinatorActor:
         while True:
             left = deadline - asyncio.get_running_loop().time()
             try:
-                await asyncio.wait_for(handle.begin.remote(full, self._hosts), max(left, 0.1))
+                begun = handle.begin.remote(full, self._hosts, self._bars)
+                await asyncio.wait_for(begun, max(left, 0.1))
                 return HostRevived(revive.host, begin.step)
             except RayActorError as error:
                 if left <= 0:

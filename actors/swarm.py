@@ -52,19 +52,18 @@ class RaySwarm:
                 ray.get_runtime_context().get_node_id(), soft=False
             ),
         }
-        market, shared_plan = ray.put(bars), ray.put(plan)
+        # Not as constructors' arguments: what a restart needs must not lie in an object store.
+        self._bars = ray.put(bars)
         host_class = ray.remote(TradingHost).options(**_RESTARTED, max_concurrency=1_000)
         self._hosts: list[Any] = [
-            host_class.remote(index, shared_plan, market) for index in range(len(plan.placement))
+            host_class.remote(index, plan) for index in range(len(plan.placement))
         ]
         self._bank: Any = None
         if "on" in plan.arms:
             bank_class = ray.remote(BankActor).options(**here)
             self._bank = bank_class.remote(str(bank_path), plan.settings.memory)
         coordinator_class = ray.remote(CoordinatorActor).options(**here, max_concurrency=10)
-        self._coordinator: Any = coordinator_class.remote(
-            shared_plan, str(journal_path), self._hosts, self._bank
-        )
+        self._coordinator: Any = coordinator_class.remote(plan, str(journal_path))
 
     def __enter__(self) -> RaySwarm:
         return self
@@ -119,7 +118,9 @@ class RaySwarm:
         tries = 0
         with Journal(self._journal_path) as journal:
             while True:
-                running = self._coordinator.run.remote(arm)
+                running = self._coordinator.run.remote(
+                    arm, self._hosts, self._bank, [self._bars]
+                )
                 while not ray.wait([running], timeout=_LOOK_S)[0]:
                     if progress is not None:
                         progress(arm, journal.last_cycle(arm) + 1, len(self._plan.blocks))

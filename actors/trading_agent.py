@@ -40,13 +40,11 @@ class TradingHost:
     index : int
         Which host of the plan this is.
     plan : Plan
-    bars : Bars
     """
 
-    def __init__(self, index: int, plan: Plan, bars: Bars) -> None:
+    def __init__(self, index: int, plan: Plan) -> None:
         self._index = index
         self._plan = plan
-        self._bars = bars
         self._desk: Desk | None = None
         self._arm = ""
         self._host: Host | None = None
@@ -56,7 +54,7 @@ class TradingHost:
         """Return the process's id; answers also say that the actor is up."""
         return os.getpid()
 
-    async def begin(self, begin: Begin, peers: list[Any]) -> Done:
+    async def begin(self, begin: Begin, peers: list[Any], bars: Bars) -> Done:
         """Take up a state.
 
         Parameters
@@ -64,11 +62,13 @@ class TradingHost:
         begin : Begin
         peers : list of actor handles
             All hosts, in order.
+        bars : Bars
+            From the object store, where they lie once for all hosts of a node.
         """
         self._peers = peers
         if self._desk is None:
             kinds = [spec.kind for spec in self._plan.placement[self._index]]
-            self._desk = self._plan.desk(self._bars, kinds)
+            self._desk = self._plan.desk(bars, kinds)
         if self._host is None or self._arm != begin.step.arm:
             self._host = self._plan.host(self._index, begin.step.arm, self._desk)
             self._arm = begin.step.arm

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import math
 from typing import Any
 
 import numpy as np
@@ -33,17 +32,16 @@ def encode(value: Any) -> bytes:
     TypeError
         If something else is in there.
     ValueError
-        If a number is not finite (arrays may hold NaN).
-    ValueError
-        If a number outside an array is not finite.
+        If a number outside of an array is not finite.
     """
+    _check_keys(value)
     arrays: list[npt.NDArray[Any]] = []
 
     def stand_in(item: Any) -> Any:
         # Called for what JSON does not know, in the order in which the header names it.
         if isinstance(item, np.ndarray):
             whole = np.ascontiguousarray(item)
-            if whole.dtype.byteorder == ">" or whole.dtype.hasobject:
+            if whole.dtype.byteorder == ">" or whole.dtype.kind not in _KINDS:
                 raise TypeError(f"arrays of {whole.dtype} are not encoded")
             arrays.append(whole)
             return {_MARK: [whole.dtype.str, list(item.shape)]}
@@ -52,11 +50,26 @@ def encode(value: Any) -> bytes:
         raise TypeError(f"{type(item).__name__} is not encoded")
 
     text = json.dumps(
-        value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=stand_in
+        value,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+        sort_keys=True,
+        default=stand_in,
     ).encode()
-    return b"".join(
-        [len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays)]
-    )
+    return b"".join([len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays)])
+
+
+def _check_keys(item: Any) -> None:
+    """Refuse keys that JSON would turn into other ones, and the one that stands for arrays."""
+    if isinstance(item, dict):
+        for key, part in item.items():
+            if not isinstance(key, str) or key == _MARK:
+                raise TypeError(f"{key!r} is not encoded as a key")
+            _check_keys(part)
+    elif isinstance(item, (list, tuple)):
+        for part in item:
+            _check_keys(part)
 
 
 def decode(data: bytes) -> Any:
@@ -72,19 +85,6 @@ def decode(data: bytes) -> Any:
         raise ValueError(f"{len(data)} bytes where the header alone has {4 + length}")
     offset = 4 + length
 
-    def array(kind: str, shape: list[int]) -> npt.NDArray[Any]:
-        nonlocal offset
-        dtype = np.dtype(kind)
-        if dtype.kind not in _KINDS or any(type(size) is not int or size < 0 for size in shape):
-            raise ValueError(f"the header announces an array of {kind!r}, {shape!r}")
-        count = math.prod(shape)
-        end = offset + count * dtype.itemsize
-        if end > len(data):
-            raise ValueError(f"{len(data)} bytes where the header announces {end} or more")
-        flat = np.frombuffer(data, dtype=dtype, count=count, offset=offset)
-        offset = end
-        return flat.reshape(shape)
-
     def array(item: dict[str, Any]) -> Any:
         # Called for each object when it ends; arrays' stand-ins hold no objects, so they come in
         # the order of the header.
@@ -92,11 +92,21 @@ def decode(data: bytes) -> Any:
         if _MARK not in item:
             return item
         kind, shape = item[_MARK]
-        found = np.frombuffer(data, kind, math.prod(shape), offset)
-        offset += found.nbytes
+        dtype = np.dtype(kind)
+        if dtype.kind not in _KINDS or any(type(size) is not int or size < 0 for size in shape):
+            raise ValueError(f"the header announces an array of {kind!r}, {shape!r}")
+        count = math.prod(shape)
+        end = offset + count * dtype.itemsize
+        if end > len(data):
+            raise ValueError(f"{len(data)} bytes where the header announces {end} or more")
+        found = np.frombuffer(data, dtype, count, offset)
+        offset = end
         return found.reshape(shape)
 
-    value = json.loads(data[4:offset], object_hook=array)
+    try:
+        value = json.loads(data[4:offset], object_hook=array)
+    except (TypeError, RecursionError) as problem:
+        raise ValueError(f"the header is of another form: {problem}") from problem
     if offset != len(data):
         raise ValueError(f"{len(data)} bytes where the header announces {offset}")
     return value

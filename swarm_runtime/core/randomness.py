@@ -54,7 +54,7 @@ def draws(
         counter=np.array([0, first, second, 0], dtype=np.uint64),
     )
     # The upper 53 bits as a fraction, as NumPy's own generator does it.
-    return (bits.random_raw(count) >> np.uint64(11)) * 2.0**-53
+    return np.asarray((bits.random_raw(count) >> np.uint64(11)) * 2.0**-53)
 
 
 @functools.lru_cache(maxsize=4_096)

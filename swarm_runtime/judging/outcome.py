@@ -57,8 +57,14 @@ def judge(
         Standard deviation of one bar's return, known *before* the block.
     bars : int (>= 1)
         Length of the block.
+
+    Returns
+    -------
+    Judgement
+        Where an outcome can't be told (a number is not finite) its excess is 0, without a verdict.
     """
     unit = np.maximum(volatility, _SMALLEST_VOLATILITY) * np.sqrt(float(bars))
     excess = np.clip((net_return - benchmark[:, None]) / unit[:, None], -_LARGEST, _LARGEST)
+    excess = np.where(np.isfinite(excess), excess, 0.0)
     verdict = (excess > LUCK_BAND).astype(np.int8) - (excess < -LUCK_BAND).astype(np.int8)
     return Judgement(np.rint(excess * REWARD_SCALE).astype(np.int32), verdict)

@@ -22,7 +22,7 @@ from swarm_runtime.memory.embedding import OPEN_FLOOR, Embedder, similarity_weig
 from swarm_runtime.memory.index import ContextIndex
 from swarm_runtime.memory.ledger import MOST_EVIDENCE, Recall
 from swarm_runtime.memory.pattern import pattern_id
-from swarm_runtime.memory.ranking import SIMILARITY_SCALE, Statistics
+from swarm_runtime.memory.ranking import NEVER, SIMILARITY_SCALE, Statistics
 from swarm_runtime.memory.recommendation import Evidence
 from swarm_runtime.memory.trajectory import Context, Trajectory
 
@@ -32,6 +32,11 @@ __all__ = ["NEIGHBOURS", "OpenLedger"]
 NEIGHBOURS = 32
 
 
+#: Trials, successes, failures, sum of excess rewards and of their squares.
+_Sums = tuple[int, int, int, int, int]
+_NOTHING: _Sums = (0, 0, 0, 0, 0)
+
+
 class _History:
     """Outcomes of one approach in one context, as running sums over time."""
 
@@ -39,8 +44,8 @@ class _History:
 
     def __init__(self) -> None:
         self.known_s: list[int] = []
-        #: Trials, successes, failures, excess, its square: of all outcomes up to each one.
-        self.sums: list[tuple[int, int, int, int, int]] = []
+        #: Of all outcomes up to each one.
+        self.sums: list[_Sums] = []
         self.agents: list[str] = []
 
     def add(self, trajectory: Trajectory) -> None:
@@ -50,7 +55,7 @@ class _History:
         at = bisect.bisect_right(self.known_s, trajectory.known_at_s)
         self.known_s.insert(at, trajectory.known_at_s)
         self.agents.insert(at, trajectory.agent)
-        self.sums.insert(at, self.sums[at - 1] if at else (0, 0, 0, 0, 0))
+        self.sums.insert(at, self.sums[at - 1] if at else _NOTHING)
         for later in range(at, len(self.sums)):
             a, b, c, d, e = self.sums[later]
             self.sums[later] = (a + new[0], b + new[1], c + new[2], d + new[3], e + new[4])
@@ -146,16 +151,18 @@ class OpenLedger:
         # Row 0 stands for the context that is asked about; what is near fills the rows behind it.
         statistics = Statistics(len(near) + 1, len(candidates))
         similarity = np.zeros((1, len(near) + 1))
-        for row, (weight, _, _, place) in enumerate(near, start=1):
-            similarity[0, row] = -weight
-            for column, approach in enumerate(candidates):
-                history = place.histories.get(approach)
-                count = history.count(as_of_s) if history else 0
-                if history is not None and count:
-                    statistics.counters[row, :, column] = history.sums[count - 1]
-                    statistics.last_known_s[row, column] = history.known_s[count - 1]
-        statistics.last_known_s[0] = statistics.last_known_s.max(axis=0)
-        statistics.newest_s = int(statistics.last_known_s.max())
+        if near:
+            known_by = [
+                [_known_by(place.histories.get(approach), as_of_s) for approach in candidates]
+                for _, _, _, place in near
+            ]
+            similarity[0, 1:] = [-weight for weight, *_ in near]
+            statistics.counters[1:] = np.array(
+                [[sums for sums, _ in row] for row in known_by], dtype=np.float64
+            ).transpose(0, 2, 1)
+            statistics.last_known_s[1:] = [[last for _, last in row] for row in known_by]
+            statistics.last_known_s[0] = statistics.last_known_s.max(axis=0)
+            statistics.newest_s = int(statistics.last_known_s.max())
         return Recall(
             statistics,
             np.zeros(1, dtype=np.int32),
@@ -200,6 +207,14 @@ class OpenLedger:
             )
             for weight, _, domain, place, history, count in known[:MOST_EVIDENCE]
         )
+
+
+def _known_by(history: _History | None, as_of_s: int) -> tuple[_Sums, int]:
+    """Return the sums of what was known by a moment, and when the newest of it was."""
+    count = history.count(as_of_s) if history is not None else 0
+    if history is None or not count:
+        return _NOTHING, NEVER
+    return history.sums[count - 1], history.known_s[count - 1]
 
 
 def _cell_id(cell: Cell) -> int:

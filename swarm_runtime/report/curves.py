@@ -135,12 +135,16 @@ def _curves(equity: Integers, kept: Integers, start: int) -> dict[str, list[int]
 
 
 def _choices(agent: AgentSeries) -> dict[str, str]:
-    """Return what was chosen, why, and how confidently: symbol by symbol, round by round."""
+    """Return what was chosen, why, and how confidently: symbol by symbol, round by round.
+
+    Without a memory there is nothing to say but what was chosen, and the others are empty.
+    """
     surest = len(LETTERS) - 1
+    asked = np.any(agent.reason > int(Reason.NO_MEMORY))
     confidence = np.where(np.isnan(agent.confidence), -1, np.rint(agent.confidence * surest))
     return {
         "chosen": _letters(agent.chosen),
-        "reason": _letters(agent.reason),
+        "reason": _letters(agent.reason) if asked else "",
         "confidence": _letters(confidence) if (confidence >= 0).any() else "",
     }
 

@@ -34,6 +34,8 @@ __all__ = [
 
 #: Risk cuts listed for one agent.
 _CUTS_LISTED = 40
+#: A longer table of agents is folded up at first.
+_ROWS_OPEN = 24
 #: Symbols named in the header.
 _NAMES_LISTED = 12
 #: The four parts of the confidence: key, words, weight.
@@ -180,7 +182,7 @@ def metrics(report: Mapping[str, Any]) -> str:
             labels=3,
             hidden_caption=True,
         )
-        opened = " open" if period == "walk_forward" else ""
+        opened = " open" if period == "walk_forward" and len(rows) <= _ROWS_OPEN else ""
         parts.append(
             f"<details{opened}><summary>Agents, {text(words.lower())}</summary>{inner}</details>"
         )

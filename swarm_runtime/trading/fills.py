@@ -75,7 +75,7 @@ class EntryPath:
 def order_prices(
     order_type: Integers, side: Floats, close: Floats, limit_offset: Floats, stop_offset: Floats
 ) -> tuple[Floats, Floats]:
-    """Return limit and stop price of new orders, 0 where a type has none.
+    """Return limit and stop price of new orders; that which a type doesn't have says nothing.
 
     A buy limit lies below the close at which the order was decided, a buy stop above it; a
     stop-limit's limit lies beyond its stop. Sells mirror this.
@@ -94,7 +94,7 @@ def order_prices(
     stop = close * (1.0 + side * stop_offset)
     beyond = side * limit_offset
     limit = np.where(at_limit, close * (1.0 - beyond), stop * (1.0 + beyond))
-    return limit * (order_type != _STOP), stop * ~at_limit
+    return limit, stop
 
 
 def order_triggers(
@@ -231,15 +231,17 @@ def protective_exits(
     long = side > 0
     stop = np.where(long, lower, -upper)
     target = np.where(long, upper, -lower)
-    opened, closed = side * bar_open, side * bar_close
+    opened = side * bar_open
     worst = np.where(long, bar_low, -bar_high)
     best = np.where(long, bar_high, -bar_low)
-    from_open = path == EntryPath.FROM_OPEN
-    reached = worst <= stop
-    stopped = np.where(
-        path == EntryPath.AT_STOP, (closed <= stop) | ((opened > stop) & reached), reached
-    )
-    taken = from_open & ~stopped & (best >= target)
-    reference = np.where(from_open, opened, side * entered)
+    stopped = worst <= stop
+    taken = best >= target
+    reference = opened
+    if np.count_nonzero(path):
+        from_open = path == EntryPath.FROM_OPEN
+        certain = (side * bar_close <= stop) | (opened > stop)
+        stopped &= certain | (path != EntryPath.AT_STOP)
+        taken &= from_open
+        reference = np.where(from_open, opened, side * entered)
     quote = np.where(stopped, np.minimum(reference, stop), np.maximum(opened, target))
     return stopped | taken, side * quote, stopped

@@ -403,9 +403,12 @@ class Kernel:
             orders.become_limits(lanes[waits], side[waits])
         orders.cancel(lanes[filled])
         # A position that leaves before the order's price is reached takes its order along.
-        lower, upper = protection.lower[lanes], protection.upper[lanes]
-        leaves = (quote <= lower) | (quote >= upper) | (opened <= lower) | (opened >= upper)
-        goes = (filled & ~leaves).nonzero()[0]
+        if protection.used:
+            stays = np.minimum(quote, opened) > protection.lower[lanes]
+            stays &= np.maximum(quote, opened) < protection.upper[lanes]
+            goes = (filled & stays).nonzero()[0]
+        else:
+            goes = filled.nonzero()[0]
         if not goes.size:
             return
         lanes, quote = lanes[goes], quote[goes]

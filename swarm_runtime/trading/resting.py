@@ -29,7 +29,9 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-_LIMIT = int(OrderType.LIMIT)
+_LIMIT, _STOP, _STOP_LIMIT = (
+    int(kind) for kind in (OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT)
+)
 
 
 class RestingOrders:
@@ -46,7 +48,7 @@ class RestingOrders:
     kind : ndarray of int64, shape (L,)
         ``OrderType`` of the order; 0 is none.
     limit, stop : ndarray of float64, shape (L,)
-        Cents per lot.
+        Cents per lot; say nothing where the order has none.
     lower, upper : ndarray of float64, shape (L,)
         Between these nothing happens (see ``fills.order_triggers``).
     """
@@ -84,7 +86,6 @@ class RestingOrders:
     def become_limits(self, lanes: Integers, side: Floats) -> None:
         """Turn stop-limits whose stop was reached into limit orders."""
         self.kind[lanes] = _LIMIT
-        self.stop[lanes] = 0.0
         self.lower[lanes], self.upper[lanes] = order_triggers(
             self.kind[lanes], side, self.limit[lanes], self.stop[lanes]
         )
@@ -107,12 +108,15 @@ class RestingOrders:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the fields of ``Accounts`` that are kept here."""
-        rests = by_account(self.kind > 0, self._accounts, np.int64)
+        kind = by_account(self.kind, self._accounts, np.int64)
+        limit = by_account(self.limit, self._accounts)
+        stop = by_account(self.stop, self._accounts)
+        left = by_account(self._bars_left, self._accounts, np.int64)
         return {
-            "order_type": by_account(self.kind, self._accounts, np.int64),
-            "order_limit_cents": by_account(self.limit, self._accounts) * rests,
-            "order_stop_cents": by_account(self.stop, self._accounts) * rests,
-            "order_bars_left": by_account(self._bars_left, self._accounts, np.int64) * rests,
+            "order_type": kind,
+            "order_limit_cents": np.where((kind == _LIMIT) | (kind == _STOP_LIMIT), limit, 0.0),
+            "order_stop_cents": np.where((kind == _STOP) | (kind == _STOP_LIMIT), stop, 0.0),
+            "order_bars_left": np.where(kind > 0, left, 0),
         }
 
 

@@ -7,6 +7,8 @@ const AXIS = 18;
 let armShown = 0;
 
 const number = (text, at) => LETTERS.indexOf(text[at] ?? "-");
+/** Why the choice at `at` was made; without a memory no reasons are stored. */
+const reasonOf = (choices, at) => (choices.reason ? data.reasons[number(choices.reason, at)] : "no_memory");
 const approachColour = (at) => (at === 0 ? "flat" : `c${(at - 1) % COLOURS}`);
 
 /** Without the kind's name, which stands above: "momentum(a=1)" is "a=1". */
@@ -61,7 +63,7 @@ function strip(details) {
         const chosen = number(choices.chosen, at);
         if (chosen < 0) continue;
         ctx.fillStyle = ctx.strokeStyle = fills[Math.min(chosen, fills.length - 1)];
-        const applied = data.reasons[number(choices.reason, at)] === "applied";
+        const applied = reasonOf(choices, at) === "applied";
         const [x, y, w, h] = [round * width + 0.5, symbol * ROW + 1, width - 1, ROW - 2];
         ctx.globalAlpha = applied ? 1 : 0.16;
         ctx.fillRect(x, y, w, h);
@@ -100,7 +102,7 @@ function strip(details) {
     const told = [`${dateText(data.rounds[cell.round])}`, agent.symbols[cell.symbol]];
     if (chosen < 0) told.push("could not be traded");
     else {
-      told.push(agent.candidates[chosen], REASON_WORDS[data.reasons[number(choices.reason, at)]]);
+      told.push(agent.candidates[chosen], REASON_WORDS[reasonOf(choices, at)]);
       const sure = number(choices.confidence, at);
       if (sure >= 0) told.push(`confidence ${(sure / (LETTERS.length - 1)).toFixed(2)}`);
     }

@@ -1,0 +1,1 @@
+"""One file per table of evidence; each prints a table and writes JSON. See README for commands."""

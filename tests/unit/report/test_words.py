@@ -1,0 +1,51 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from swarm_runtime.report import words
+
+
+@pytest.mark.parametrize(
+    ("show", "value", "shown"),
+    [
+        (words.percent, 0.1234, "12.3\u202f%"),
+        (words.percent, -0.365, "−36.5\u202f%"),
+        (words.signed_percent, 0.1234, "+12.3\u202f%"),
+        (words.signed_percent, -0.0001, "0.0\u202f%"),
+        (words.points, 0.0188, "+1.88"),
+        (words.ratio, -0.004, "0.00"),
+        (words.ratio, -0.617, "−0.62"),
+        (words.count, 1234, "1234"),
+        (words.count, 12_345_678, "12\u202f345\u202f678"),
+        (words.money, 25.5, "$26"),
+    ],
+)
+def test_a_figure_has_its_sign_and_its_unit(
+    show: Callable[[float | None], str], value: float, shown: str
+) -> None:
+    assert show(value) == shown
+
+
+@pytest.mark.parametrize(
+    "show",
+    [words.percent, words.signed_percent, words.points, words.ratio, words.count, words.money],
+)
+def test_what_is_not_defined_is_a_dash_and_not_zero(show: Callable[[float | None], str]) -> None:
+    assert show(None) == "–"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"trend": "rising", "volatility": "low"},
+        ["trend rising", "volatility low"],
+        [("trend", "rising"), ("volatility", "low")],
+        "trend rising · volatility low",
+    ],
+)
+def test_a_context_is_told_in_words(given: object) -> None:
+    assert words.context_phrase(given) == "trend rising · volatility low"
