@@ -58,6 +58,8 @@ class Experience:
         Why it was chosen; see memory/ranking.
     propensity : ndarray of float32, shape (n,)
         Probability with which it was chosen.
+    evidence : ndarray of float32, shape (n, E)
+        What was known of a recommendation when it was made; columns: memory/ranking.EVIDENCE.
     excess : ndarray of int32, shape (n, K)
         Reward above the benchmark, in 1/REWARD_SCALE standard deviations.
     verdict : ndarray of int8, shape (n, K)
@@ -78,6 +80,7 @@ class Experience:
     chosen: npt.NDArray[np.int16]
     reason: npt.NDArray[np.int8]
     propensity: npt.NDArray[np.float32]
+    evidence: npt.NDArray[np.float32]
     excess: npt.NDArray[np.int32]
     verdict: npt.NDArray[np.int8]
     net_return: npt.NDArray[np.float64]
@@ -217,6 +220,13 @@ class ExperienceLog:
     def __init__(self) -> None:
         self._sealed: dict[str, list[Sealed]] = {}
         self._opened: dict[tuple[str, int], Experience] = {}
+
+    def publish(self, experience: Experience) -> Sealed:
+        """Add an experience of this process's own; return its sealed form."""
+        sealed = experience.seal()
+        self.add([sealed])
+        self._opened[experience.key] = experience
+        return sealed
 
     def add(self, sealed: Iterable[Sealed]) -> None:
         """Add what isn't there yet.

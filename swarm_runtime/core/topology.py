@@ -80,9 +80,11 @@ class Topology(Protocol):
 def missing(here: View, there: View) -> tuple[tuple[str, int, int], ...]:
     """Return the ranges of epochs known ``here`` and lacking ``there``, in order of agents."""
     return tuple(
-        (agent, there.get(agent, 0), here[agent])
-        for agent in sorted(here)
-        if here[agent] > there.get(agent, 0)
+        sorted(
+            (agent, there.get(agent, 0), count)
+            for agent, count in here.items()
+            if count > there.get(agent, 0)
+        )
     )
 
 

@@ -34,7 +34,14 @@ from swarm_runtime.core.topology import Delta, Topology
 from swarm_runtime.judging import outcome
 from swarm_runtime.memory import safla
 from swarm_runtime.memory.pattern import ContextSpace
-from swarm_runtime.memory.ranking import Choice, Reason, Statistics, explore, recency_table
+from swarm_runtime.memory.ranking import (
+    EVIDENCE,
+    Choice,
+    Reason,
+    Statistics,
+    explore,
+    recency_table,
+)
 
 __all__ = ["Agent", "AgentSpec", "Learning"]
 
@@ -203,7 +210,8 @@ class Agent:
                 cells=event.cells,
                 choice=choice,
             )
-        return Trade(choice.chosen, choice.reason, choice.confidence)
+        confidence = choice.evidence[:, EVIDENCE.index("confidence")].astype(np.float64)
+        return Trade(choice.chosen, choice.reason, confidence)
 
     def _recall(
         self,

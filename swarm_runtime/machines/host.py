@@ -290,8 +290,7 @@ class Host:
                 traded = BlockTraded(found.net_return, found.benchmark, volatility, stop - start)
                 for published in agent.handle(traded, known_at_s):
                     assert isinstance(published, Publish)
-                    sealed.append(published.experience.seal())
-            self._log.add(sealed)
+                    sealed.append(self._log.publish(published.experience))
         state = _State(
             event.step.cycle,
             tuple(agent.view for agent in self._agents.values()),

@@ -48,7 +48,7 @@ def number_value(place: float) -> float:
     """Return the number at a place, the inverse of ``number_place``."""
     if abs(place) < number_place(_LARGE):
         return math.sinh(place) * _SMALLEST
-    return math.copysign(math.exp(min(abs(place) - math.log(2.0 / _SMALLEST), 709.7)), place)
+    return math.copysign(math.exp(min(abs(place) - math.log(2.0 / _SMALLEST), 709.78)), place)
 
 
 class ContextReader:

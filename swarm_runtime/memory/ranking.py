@@ -23,6 +23,7 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
 
 __all__ = [
+    "EVIDENCE",
     "CONFIDENCE_WEIGHTS",
     "NEVER",
     "SIMILARITY_SCALE",
@@ -48,6 +49,19 @@ NEVER = -(2**62)
 _DAY_S = 86_400
 #: Rows of ``Statistics.counters``.
 _TRIALS, _SUCCESSES, _FAILURES, _REWARD, _SQUARE = range(5)
+
+
+#: What was known of a recommendation when it was made: the columns of ``Choice.evidence``.
+EVIDENCE = (
+    "mean",
+    "lower_bound",
+    "outcomes",
+    "success",
+    "usage",
+    "recency",
+    "similarity",
+    "confidence",
+)
 
 
 class Reason(enum.IntEnum):
@@ -242,14 +256,15 @@ class Choice:
         A ``Reason``.
     propensity : ndarray of float32, shape (n,)
         Probability with which that approach was chosen.
-    confidence : ndarray of float64, shape (n,)
-        Of what was recommended (also where it was withheld); NaN where nothing was.
+    evidence : ndarray of float32, shape (n, len(EVIDENCE))
+        What was known of the approach that was recommended (also where it was withheld); NaN
+        where nothing was.
     """
 
     chosen: npt.NDArray[np.int16]
     reason: npt.NDArray[np.int8]
     propensity: npt.NDArray[np.float32]
-    confidence: Floats
+    evidence: npt.NDArray[np.float32]
 
 
 def explore(
@@ -272,7 +287,7 @@ def explore(
         chosen=np.where(available, picked, -1).astype(np.int16),
         reason=np.where(available, int(reason), int(Reason.NOT_TRADABLE)).astype(np.int8),
         propensity=np.full(len(draws), 1.0 / approaches, dtype=np.float32),
-        confidence=np.full(len(draws), np.nan),
+        evidence=np.full((len(draws), len(EVIDENCE)), np.nan, dtype=np.float32),
     )
 
 
@@ -317,7 +332,6 @@ def choose(
     rows = np.arange(len(available))
     approaches = estimates.mean.shape[1]
     lower = estimates.lower_bound(settings.bound_z)
-    confidence = estimates.confidence
     cleared = clears_gate(estimates, settings)
     best = np.where(cleared, lower, -np.inf).argmax(axis=1)
     recommended = cleared[rows, best] & available
@@ -325,6 +339,22 @@ def choose(
     applied = recommended & ~withheld
     blind = explore(available, approaches, explore_draws, Reason.ABSTAINED)
     chosen = np.where(applied, best, blind.chosen).astype(np.int16)
+    evidence = np.stack(
+        [
+            part[rows, best]
+            for part in (
+                estimates.mean,
+                lower,
+                estimates.outcomes,
+                estimates.success,
+                estimates.usage,
+                estimates.recency,
+                estimates.similarity,
+                estimates.confidence,
+            )
+        ],
+        axis=1,
+    )
     share = settings.withheld_fraction / approaches
     kept = np.where(chosen == best, 1.0 - settings.withheld_fraction + share, share)
     return Choice(
@@ -333,5 +363,5 @@ def choose(
             applied, int(Reason.APPLIED), np.where(withheld, int(Reason.WITHHELD), blind.reason)
         ).astype(np.int8),
         propensity=np.where(recommended, kept, 1.0 / approaches).astype(np.float32),
-        confidence=np.where(recommended, confidence[rows, best], np.nan),
+        evidence=np.where(recommended[:, None], evidence, np.nan).astype(np.float32),
     )

@@ -35,7 +35,8 @@ class Draft:
 
     Attributes
     ----------
-    agent, domain, task_type, approaches, subjects, context, cells, chosen, reason, propensity
+    agent, domain, task_type, approaches, subjects, context, cells, chosen, reason, propensity,
+    evidence
         See ``core.knowledge.Experience``.
     """
 
@@ -49,6 +50,7 @@ class Draft:
     chosen: npt.NDArray[np.int16]
     reason: npt.NDArray[np.int8]
     propensity: npt.NDArray[np.float32]
+    evidence: npt.NDArray[np.float32]
 
 
 def observe(
@@ -98,6 +100,7 @@ def observe(
         chosen=choice.chosen,
         reason=choice.reason,
         propensity=choice.propensity,
+        evidence=choice.evidence,
     )
 
 
@@ -150,6 +153,7 @@ def analyse(
         chosen=draft.chosen,
         reason=draft.reason,
         propensity=draft.propensity,
+        evidence=draft.evidence,
         excess=np.asarray(excess, dtype=np.int32),
         verdict=np.asarray(verdict, dtype=np.int8),
         net_return=np.asarray(net_return, dtype=np.float64),

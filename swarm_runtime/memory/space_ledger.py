@@ -83,6 +83,7 @@ class SpaceLedger:
                 chosen=np.zeros(1, dtype=np.int16),
                 reason=np.zeros(1, dtype=np.int8),
                 propensity=np.ones(1, dtype=np.float32),
+                evidence=np.empty((1, 0), dtype=np.float32),
                 excess=np.array([[trajectory.excess_units]], dtype=np.int32),
                 verdict=np.array([[trajectory.verdict]], dtype=np.int8),
                 net_return=np.zeros((1, 1)),

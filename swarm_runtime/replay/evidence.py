@@ -14,7 +14,7 @@ from typing import Any
 
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
 from swarm_runtime.memory.pattern import ContextSpace, pattern_id
-from swarm_runtime.memory.ranking import CONFIDENCE_WEIGHTS, Reason
+from swarm_runtime.memory.ranking import EVIDENCE, Reason
 
 __all__ = ["patterns_that_mattered"]
 
@@ -79,7 +79,7 @@ def _told(key: tuple[str, str, int], one: _Followed, space: ContextSpace) -> dic
     bins = dict(zip((each.name for each in space.features), space.bins(cell), strict=True))
     known = {
         name: round(float(experience.evidence[row, at]), 6)
-        for at, name in enumerate(EVIDENCE_NAMES)
+        for at, name in enumerate(EVIDENCE)
     }
     count = len(one.excess)
     mean = math.fsum(one.excess) / count
@@ -117,13 +117,7 @@ def _told(key: tuple[str, str, int], one: _Followed, space: ContextSpace) -> dic
         "realised_excess": round(mean, 6),
         "realised_interval": interval,
         "confidence": {
-            "total": round(
-                sum(
-                    weight * known[part]
-                    for weight, part in zip(CONFIDENCE_WEIGHTS, parts, strict=True)
-                ),
-                6,
-            ),
+            "total": known["confidence"],
             **{part: known[part] for part in parts},
         },
         "sentence": sentence,

@@ -13,7 +13,7 @@ from typing import Any
 from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.machines.context import market_space
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.ranking import Reason
+from swarm_runtime.memory.ranking import EVIDENCE, Reason
 from swarm_runtime.replay.assemble import arm_series
 from swarm_runtime.replay.evidence import patterns_that_mattered
 from swarm_runtime.replay.journal import Journal
@@ -99,7 +99,7 @@ def _kept(experiences: list[Experience]) -> dict[str, Any]:
             cell = int(one.cells[row])
             patterns |= {(one.task_type, approach, cell) for approach in one.approaches}
             if one.reason[row] == Reason.APPLIED:
-                confidence.append(float(one.confidence[row]))
+                confidence.append(float(one.evidence[row, EVIDENCE.index("confidence")]))
     return {
         "patterns": len(patterns),
         "trajectories": trajectories,

@@ -39,6 +39,7 @@ from swarm_runtime.report.series import ArmSeries
 from swarm_runtime.report.summary import swarm_cents
 from swarm_runtime.report.words import count as counted
 from swarm_runtime.report.years import bars_per_year
+from swarm_runtime.trading.metrics import sharpe
 
 __all__ = ["LEVEL", "MINIMUM_BARS", "POWER", "REPLICATIONS", "Comparison", "compare"]
 
@@ -144,7 +145,7 @@ def compare(*, on: ArmSeries, off: ArmSeries, first_bar: int, seed: int = 0) -> 
             for mean, half in zip(means, half_widths, strict=True)
         ]
         smallest = _round((half_widths[0] + ndtri(POWER) * errors[0]) * per_year)
-    sharpes = _sharpe(net_on, per_year), _sharpe(net_off, per_year)
+    sharpes = sharpe(net_on, per_year), sharpe(net_off, per_year)
     difference, gross, cost = (_round(mean * per_year) for mean in means)
     verdict = _verdict(intervals[0])
     return Comparison(
@@ -225,13 +226,6 @@ def _standard_error(series: Floats, lags: int) -> Floats:
     windows = padded[:, lags + 1 :] - padded[:, : -(lags + 1)]
     errors: Floats = np.sqrt(np.square(windows).sum(axis=1) / (lags + 1)) / count
     return errors
-
-
-def _sharpe(returns: Floats, per_year: float) -> float | None:
-    """Return mean over standard deviation (ddof 1), annualised; None where it isn't defined."""
-    if len(returns) < 2 or np.ptp(returns) == 0:
-        return None
-    return float(returns.mean() / returns.std(ddof=1) * math.sqrt(per_year))
 
 
 def _verdict(interval: tuple[float, float] | None) -> str:

@@ -157,13 +157,13 @@ def _letters(numbers: npt.NDArray[Any]) -> str:
 
 
 def _use(arm: ArmSeries) -> dict[str, list[int]]:
-    """Return which part of each round's choices was made why."""
+    """Return which part of each round's choices the memory answered how."""
     reasons = np.concatenate([agent.reason for agent in arm.agents], axis=1)
     choices = np.maximum(np.count_nonzero(reasons >= 0, axis=1), 1)
     return {
         reason.name.lower(): _scaled(np.count_nonzero(reasons == int(reason), axis=1) / choices)
         for reason in Reason
-        if reason >= 0
+        if reason > Reason.NO_MEMORY
     }
 
 

@@ -21,7 +21,7 @@ from swarm_runtime.report import samples, sections
 from swarm_runtime.report.curves import AGENTS_SHOWN, chart_data
 from swarm_runtime.report.markup import text
 from swarm_runtime.report.series import ArmSeries
-from swarm_runtime.report.words import ARM_WORDS
+from swarm_runtime.report.words import ARM_WORDS, agent_words
 
 __all__ = ["render_page", "write_page"]
 
@@ -118,11 +118,11 @@ def _sections(
                 "use",
                 "How choices were made",
                 '<p class="note">Share of each round’s choices: a recommendation was applied; '
-                "one was withheld at random, to measure what it is worth; nothing cleared the "
-                "gate, so the memory abstained and the agent explored; or nothing was known yet."
+                "one was withheld at random, to measure what it is worth; or nothing cleared the "
+                "gate, so the memory abstained and the agent explored."
                 f"</p>{sections.memory(report['memory'])}"
                 '<div class="legend" id="use-legend"></div>'
-                + _chart("use-chart", "Share of choices applied, withheld, abstained, unknown")
+                + _chart("use-chart", "Share of choices applied, withheld, abstained")
                 + samples.use_table(main),
             ),
             (
@@ -158,7 +158,7 @@ def _choices(arms: Sequence[ArmSeries]) -> str:
     )
     strips = "".join(
         f"<details{' open' if at < 5 else ''} class=strip data-agent={at}>"
-        f"<summary><b>{text(agent.agent)}</b> {text(agent.kind)}</summary>"
+        f"<summary><b>{text(agent_words(agent.agent, agent.kind))}</b></summary>"
         '<div class="legend"></div>'
         f'<div class="cells" tabindex="0" role="application" aria-roledescription="heat strip" '
         f'aria-label="Choices of {text(agent.agent)}, symbols by rounds. '

@@ -24,7 +24,7 @@ _USES = (
     (Reason.APPLIED, "Applied"),
     (Reason.WITHHELD, "Withheld"),
     (Reason.ABSTAINED, "Abstained"),
-    (Reason.NO_MEMORY, "Nothing known"),
+    (Reason.NO_MEMORY, "No memory"),
 )
 
 

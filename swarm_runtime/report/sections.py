@@ -15,8 +15,12 @@ from swarm_runtime.report.words import (
     ARM_WORDS,
     METRICS,
     PERIODS,
+    agent_words,
+    confidence_parts,
     context_phrase,
     count,
+    counted,
+    evidence,
     percent,
     points,
     ratio,
@@ -38,13 +42,6 @@ _CUTS_LISTED = 40
 _ROWS_OPEN = 24
 #: Symbols named in the header.
 _NAMES_LISTED = 12
-#: The four parts of the confidence: key, words, weight.
-_PARTS = (
-    ("success", "success rate", 0.4),
-    ("usage", "usage", 0.3),
-    ("recency", "recency", 0.2),
-    ("context", "context", 0.1),
-)
 _VERDICTS = {
     "helps": ("Memory helps", "good"),
     "hurts": ("Memory hurts", "bad"),
@@ -68,7 +65,7 @@ def header(report: Mapping[str, Any]) -> str:
     facts = [
         ("Data", f"{data.get('source', '–')}: {_some(data['symbols'])}"),
         ("Period", f"{data['from']} to {data['to']}, {count(data['bars'])} bars"),
-        ("Swarm", f"{count(agents)} agents, {swarm.get('topology', '–')}"),
+        ("Swarm", f"{counted(agents, 'agent')}, {swarm.get('topology', '–')}"),
         ("Seed", config.get("seed", "–")),
         (
             "Speed",
@@ -216,20 +213,17 @@ def patterns(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _pattern(pattern: Mapping[str, Any]) -> str:
-    confidence = pattern["confidence"]
     parts = "".join(
-        f"<div><dt>{words} <small>× {weight}</small></dt>"
-        f"<dd>{share_bar(confidence[key])}"
-        f'<span data-value="{text(confidence[key])}">{ratio(confidence[key])}</span></dd></div>'
-        for key, words, weight in _PARTS
+        f"<div><dt>{name} <small>× {weight}</small></dt><dd>{share_bar(value)}"
+        f'<span data-value="{text(value)}">{ratio(value)}</span></dd></div>'
+        for name, weight, value in confidence_parts(pattern)
     )
-    total = confidence["total"]
+    total = pattern["confidence"]["total"]
     return (
         f'<li><div class="told"><p class="sentence">{text(pattern["sentence"])}</p>'
         f'<p class="context"><code>{text(pattern["approach"])}</code> '
         f"{text(context_phrase(pattern['context_words']))}</p>"
-        f'<p class="note">{text(pattern["evidence"])}. '
-        f"Applied {count(pattern['applied'])} times.</p></div>"
+        f'<p class="note">{text(evidence(pattern))}</p></div>'
         f'<div class="confidence"><p>Confidence <b data-value="{text(total)}">{ratio(total)}'
         f"</b></p><dl>{parts}</dl></div></li>"
     )
@@ -242,7 +236,6 @@ def memory(figures: Mapping[str, Any]) -> str:
         ("Applied", count(figures["recommendations"]), figures["recommendations"]),
         ("Abstained", count(figures["abstentions"]), figures["abstentions"]),
         ("Withheld", count(figures["withheld"]), figures["withheld"]),
-        ("Nothing known", count(figures["no_memory"]), figures["no_memory"]),
         ("Reuse rate", percent(figures["reuse_rate"]), figures["reuse_rate"]),
         ("Mean confidence", ratio(figures["mean_confidence"]), figures["mean_confidence"]),
     ]
@@ -273,7 +266,7 @@ def risk_cuts(arms: Iterable[ArmSeries]) -> str:
             rest = len(cuts) - _CUTS_LISTED
             listed += f"<li>and {count(rest)} more</li>" if rest > 0 else ""
             parts.append(
-                f"<details><summary>{text(agent.agent)}, {text(agent.kind)}: {count(len(cuts))}"
+                f"<details><summary>{text(agent_words(agent.agent, agent.kind))}: {count(len(cuts))}"
                 f"</summary><ul>{listed}</ul></details>"
             )
     return "".join(parts)

@@ -16,12 +16,23 @@ import numpy.typing as npt
 from swarm_runtime.memory.ranking import Reason
 from swarm_runtime.report.series import AgentSeries, ArmSeries
 from swarm_runtime.report.years import bars_per_year
+from swarm_runtime.trading.metrics import measure
 
 __all__ = ["arm_report", "rounded", "swarm_cents", "walk_forward_start"]
 
 Integers = npt.NDArray[np.int64]
 
 _DIGITS = 10
+#: Fields of ``trading.metrics.Metrics`` that are reported, under the same names.
+_MEASURED = (
+    "total_return",
+    "cagr",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "win_rate_per_trade",
+    "profit_factor_per_trade",
+)
 
 
 def rounded(value: float | None) -> float | None:
@@ -125,11 +136,17 @@ def _three_periods(
     per_year: float,
 ) -> dict[str, Any]:
     def period(first: int, stop: int) -> dict[str, Any]:
-        before = start_cents if first == 0 else int(equity[first - 1])
         closed = (trade_bar >= first) & (trade_bar < stop)
+        found = measure(
+            equity[first:stop],
+            trade_pnl[closed],
+            capital=start_cents if first == 0 else int(equity[first - 1]),
+            bars_per_year=per_year,
+        )
         return {
             "decisions": (stop - first) * symbols,
-            **_figures(before, equity[first:stop], trade_pnl[closed], per_year),
+            "trades": found.trades,
+            **{name: rounded(getattr(found, name)) for name in _MEASURED},
             "costs_usd": rounded(int(costs[first:stop].sum()) / 100),
         }
 
@@ -138,29 +155,6 @@ def _three_periods(
         **period(0, bars),
         "learnt": period(0, split),
         "walk_forward": period(split, bars),
-    }
-
-
-def _figures(
-    before_cents: int, equity: Integers, trade_pnl: Integers, per_year: float
-) -> dict[str, Any]:
-    """TEMPORARY until trading.metrics exists."""
-    n = len(equity)
-    if n == 0:
-        return {}
-    path = np.concatenate([[before_cents], equity]).astype(float)
-    r = path[1:] / path[:-1] - 1
-    w, l = trade_pnl[trade_pnl > 0].sum(), -trade_pnl[trade_pnl < 0].sum()
-    down = np.sqrt(np.mean(np.minimum(r, 0) ** 2))
-    return {
-        "trades": len(trade_pnl),
-        "total_return": rounded(path[-1] / path[0] - 1),
-        "cagr": rounded((path[-1] / path[0]) ** (per_year / n) - 1),
-        "sharpe": rounded(r.mean() / r.std(ddof=1) * per_year**0.5),
-        "sortino": rounded(r.mean() / down * per_year**0.5),
-        "max_drawdown": rounded((path / np.maximum.accumulate(path) - 1).min()),
-        "win_rate_per_trade": rounded(np.mean(trade_pnl > 0)),
-        "profit_factor_per_trade": rounded(w / l),
     }
 
 

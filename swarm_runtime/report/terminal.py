@@ -18,7 +18,11 @@ from swarm_runtime.report.words import (
     ARM_WORDS,
     METRICS,
     Metric,
+    agent_words,
+    confidence_parts,
     count,
+    evidence,
+    percent,
     points,
     ratio,
 )
@@ -85,7 +89,7 @@ def _results(title: str, results: Mapping[str, Any], width: int) -> Table:
         table.add_column(metric.short, justify="right", no_wrap=True)
     listed = results["agents"][:_AGENTS_LISTED]
     for agent in listed:
-        table.add_row(Text(_agent_name(agent)), *_shown(agent, metrics))
+        table.add_row(Text(agent_words(agent["id"], agent["kind"])), *_shown(agent, metrics))
     hidden = len(results["agents"]) - len(listed)
     if hidden:
         table.add_row(Text(f"and {hidden} more"), style="dim")
@@ -96,12 +100,6 @@ def _results(title: str, results: Mapping[str, Any], width: int) -> Table:
     return table
 
 
-def _agent_name(agent: Mapping[str, Any]) -> str:
-    """Return an id with its kind, unless the id already tells it."""
-    name, kind = str(agent["id"]), str(agent["kind"])
-    return name if kind in name else f"{name} {kind}"
-
-
 def _shown(results: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
     return [metric.show(results.get(metric.key)).replace("\u202f", " ") for metric in metrics]
 
@@ -110,15 +108,9 @@ def _print_patterns(patterns: Sequence[Mapping[str, Any]], console: Console) -> 
     console.print()
     console.print(Text("Patterns that mattered most", style="bold"))
     for place, pattern in enumerate(patterns, start=1):
-        confidence = pattern["confidence"]
+        parts = ", ".join(f"{name} {ratio(value)}" for name, _, value in confidence_parts(pattern))
+        told = f"{evidence(pattern)}\nconfidence {ratio(pattern['confidence']['total'])}: {parts}"
         console.print(Text(f"{place}. {pattern['sentence']}"))
-        told = (
-            f"{pattern['evidence']}\n"
-            f"applied {count(pattern['applied'])} times · confidence "
-            f"{ratio(confidence['total'])}: success {ratio(confidence['success'])}, "
-            f"usage {ratio(confidence['usage'])}, recency {ratio(confidence['recency'])}, "
-            f"context {ratio(confidence['context'])}"
-        )
         console.print(Padding(Text(told, style="dim"), (0, 0, 0, 3)))
 
 
@@ -129,9 +121,8 @@ def _print_memory(memory: Mapping[str, Any], console: Console) -> None:
         Text(
             f"Memory: {count(memory['choices'])} choices, "
             f"{count(memory['recommendations'])} recommendations applied, "
-            f"{count(memory['abstentions'])} abstentions, {count(memory['withheld'])} withheld, "
-            f"{count(memory['no_memory'])} with nothing known; reuse rate "
-            f"{ratio(memory['reuse_rate'])}."
+            f"{count(memory['abstentions'])} abstentions, {count(memory['withheld'])} withheld; "
+            f"reuse rate {percent(memory['reuse_rate'])}."
         )
     )
 

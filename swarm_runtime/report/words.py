@@ -9,13 +9,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from swarm_runtime.memory.ranking import CONFIDENCE_WEIGHTS
+
 __all__ = [
     "ARM_WORDS",
     "METRICS",
     "PERIODS",
     "Metric",
+    "agent_words",
+    "confidence_parts",
     "context_phrase",
     "count",
+    "counted",
+    "evidence",
     "money",
     "percent",
     "points",
@@ -110,6 +116,46 @@ METRICS = (
     ),
     Metric("costs_usd", "Costs", "Costs", money, "Fees and slippage"),
 )
+
+
+def agent_words(name: str, kind: str) -> str:
+    """Return an agent's id, and its kind unless the id tells it."""
+    return name if kind in name else f"{name} {kind}"
+
+
+def confidence_parts(pattern: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Return the parts of a pattern's confidence: its name, its weight, its value in [0, 1]."""
+    parts = pattern["confidence"]
+    similarity = parts["context"] if "context" in parts else parts["similarity"]
+    values = (parts["success"], parts["usage"], parts["recency"], similarity)
+    names = ("success rate", "usage", "recency", "context")
+    return list(zip(names, CONFIDENCE_WEIGHTS, values, strict=True))
+
+
+def evidence(pattern: Mapping[str, Any]) -> str:
+    """Return what spoke for a pattern, and what came of it, in figures."""
+    agents = pattern["agents"] if isinstance(pattern["agents"], int) else len(pattern["agents"])
+    parts = [
+        f"followed {counted(pattern['applied'], 'time')} by {counted(agents, 'agent')}",
+        f"known then: mean excess {_signed(pattern['mean_excess'])} σ, lower bound "
+        f"{_signed(pattern['lower_bound'])} σ, {counted(round(pattern['outcomes']), 'outcome')}",
+    ]
+    if pattern.get("realised_excess") is not None:
+        ends = pattern.get("realised_interval")
+        within = "" if ends is None else f" ({_signed(ends[0])} to {_signed(ends[1])})"
+        parts.append(f"came of it: {_signed(pattern['realised_excess'])} σ{within}")
+    if pattern.get("evidence"):
+        parts.append(str(pattern["evidence"]))
+    return " · ".join(parts)
+
+
+def _signed(value: float) -> str:
+    return _minus(f"{value:+.2f}")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 agent`` or ``5 agents``."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def context_phrase(words: object) -> str:

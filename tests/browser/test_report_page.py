@@ -218,8 +218,6 @@ def test_a_toggle_hides_its_curve(opened: Opened) -> None:
     assert button.get_attribute("aria-pressed") == "true"
     button.press("Enter")
     assert button.get_attribute("aria-pressed") == "false"
-    opened.page.locator("#equity-chart").focus()
-    opened.page.keyboard.press("End")
     assert "swarm without memory" not in readout.inner_text()
     assert "swarm with memory" in readout.inner_text()
 

@@ -106,7 +106,7 @@ function strip(details) {
       const sure = number(choices.confidence, at);
       if (sure >= 0) told.push(`confidence ${(sure / (LETTERS.length - 1)).toFixed(2)}`);
     }
-    readout.textContent = told.join(" · ");
+    readout.textContent = told.join(SEPARATOR);
     mark.style.display = "block";
     mark.style.left = `${cell.round * width - 1.5}px`;
     mark.style.top = `${cell.symbol * ROW - 0.5}px`;

@@ -9,9 +9,10 @@ const REASON_WORDS = {
   applied: "recommended by the memory and applied",
   withheld: "explored: a recommendation was withheld",
   abstained: "explored: nothing cleared the gate",
-  no_memory: "explored: nothing known",
+  no_memory: "explored without a memory",
 };
 const LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const SEPARATOR = "\u00a0· "; // never at the beginning of a line
 const COLOURS = 8;
 const FEW_AGENTS = 6;
 
@@ -120,7 +121,7 @@ function chart(id, make, describe) {
       {
         width: place.clientWidth,
         height: place.clientHeight,
-        padding: [8, 8, 0, 0],
+        padding: [8, 20, 0, 0],
         legend: { show: false },
         tzDate: (second) => uPlot.tzDate(new Date(second * 1000), "Etc/UTC"),
         cursor: { sync: { key: "time", scales: ["x", null] }, y: false, points: { size: 6 } },
@@ -139,6 +140,7 @@ function chart(id, make, describe) {
     // A zoomed chart stays so when a series is toggled or the window resized.
     if (zoom && (zoom.min > whole[0] || zoom.max < whole[whole.length - 1])) drawn.setScale("x", zoom);
     charts[id] = drawn;
+    drawn.retell = () => show(at);
     show(null);
   }
 
@@ -172,6 +174,9 @@ function chart(id, make, describe) {
 const times = sums(data.times);
 const kinds = [...new Set(data.agents.map((agent) => agent.kind))];
 const kindColour = (agent) => `c${kinds.indexOf(agent.kind) % COLOURS}`;
+/** An agent's id, with its kind where there is room and the id doesn't tell it. */
+const agentWords = (agent) =>
+  data.agents.length > FEW_AGENTS || agent.id.includes(agent.kind) ? agent.id : `${agent.id} ${agent.kind}`;
 const visible = {
   swarm: data.arms.map(() => true),
   agents: data.agents.map(() => data.agents.length <= FEW_AGENTS),
@@ -224,7 +229,7 @@ function describeCurves(what) {
     const shown = [...lines.slice(-data.arms.length).reverse(), ...lines.slice(0, -data.arms.length)].filter((line) => line.shown());
     const told = shown.slice(0, 8).map((line) => `${line.label} ${percentText(line[what][index], what === "equity")}`);
     if (shown.length > 8) told.push(`and ${shown.length - 8} more`);
-    return `${dateText(times[index])}: ${told.join(" · ")}`;
+    return `${dateText(times[index])}: ${told.join(SEPARATOR)}`;
   };
 }
 
@@ -233,6 +238,7 @@ function redrawCurves() {
     lines.forEach((line, at) => {
       if (charts[id].series[at + 1].show !== line.shown()) charts[id].setSeries(at + 1, { show: line.shown() });
     });
+    charts[id].retell();
   }
 }
 
@@ -271,7 +277,7 @@ const all = () => visible.agents.every(Boolean);
 group("Agents", [
   ...data.agents.map((agent, at) =>
     toggle(
-      agent.id,
+      agentWords(agent),
       swatch(kindColour(agent), { width: 2 }),
       () => visible.agents[at],
       flip(visible.agents, at),
@@ -325,7 +331,6 @@ const USES = [
   ["applied", "applied", "accent"],
   ["withheld", "withheld", "c3"],
   ["abstained", "abstained", "flat"],
-  ["no_memory", "nothing known", "line"],
 ];
 if (byId("use-chart")) {
   const levels = [];
@@ -342,7 +347,7 @@ if (byId("use-chart")) {
   });
   const tell = (at) =>
     `${dateText(data.rounds[at])}: ` +
-    USES.map(([name, words]) => `${words} ${percentText(main.use[name][at] / 100, false)}`).join(" · ");
+    USES.map(([name, words]) => `${words} ${percentText(main.use[name][at] / 100, false)}`).join(SEPARATOR);
   for (const [, words, name] of USES) {
     const entry = element("span");
     entry.append(swatch(name), upper(words));

@@ -11,7 +11,9 @@ from swarm_runtime.core.knowledge import REWARD_SCALE
 from swarm_runtime.judging.outcome import LUCK_BAND, Judgement, judge
 
 
-def judged(net: float, benchmark: float = 0.0, volatility: float = 0.01, bars: int = 4) -> Judgement:
+def judged(
+    net: float, benchmark: float = 0.0, volatility: float = 0.01, bars: int = 4
+) -> Judgement:
     return judge(np.array([[net]]), np.array([benchmark]), np.array([volatility]), bars)
 
 

@@ -164,21 +164,21 @@ def fake_patterns() -> list[dict[str, Any]]:
             {
                 "sentence": f"With {context}, {approach} was chosen because it beat the benchmark "
                 f"in {100 * success:.0f} % of {143 - 20 * place} outcomes of 5 agents.",
-                "evidence": f"mean excess {0.21 - 0.03 * place:+.2f} σ, lower bound "
-                f"{0.12 - 0.02 * place:+.2f} σ, {143 - 20 * place} outcomes, 5 agents",
                 "approach": approach,
                 "context_words": words,
                 "applied": 212 - 31 * place,
                 "mean_excess": 0.21 - 0.03 * place,
                 "lower_bound": 0.12 - 0.02 * place,
                 "outcomes": 143 - 20 * place,
-                "agents": 5,
+                "agents": [f"agent-{at:02d}" for at in range(5)],
+                "realised_excess": 0.15 - 0.05 * place,
+                "realised_interval": [0.05 - 0.05 * place, 0.25 - 0.05 * place],
                 "confidence": {
                     "total": 0.4 * success + 0.3 * usage + 0.2 * recency + 0.1 * similarity,
                     "success": success,
                     "usage": usage,
                     "recency": recency,
-                    "context": similarity,
+                    "similarity": similarity,
                 },
             }
         )

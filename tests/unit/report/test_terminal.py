@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from swarm_runtime.report.terminal import print_report
+from swarm_runtime.report.words import evidence
 from tests.unit.report.fake_runs import fake_arm, fake_report
 
 
@@ -47,7 +48,7 @@ def test_patterns_and_the_verdict_are_told_in_words(report: dict[str, Any]) -> N
     out = " ".join(printed(report).split())
     for pattern in report["patterns"]:
         assert pattern["sentence"] in out
-        assert pattern["evidence"] in out
+        assert evidence(pattern) in out
     assert report["comparison"]["sentence"] in out
     assert report["digest"] in out
 

@@ -49,3 +49,35 @@ def test_what_is_not_defined_is_a_dash_and_not_zero(show: Callable[[float | None
 )
 def test_a_context_is_told_in_words(given: object) -> None:
     assert words.context_phrase(given) == "trend rising · volatility low"
+
+
+PATTERN = {
+    "applied": 1,
+    "agents": ["a", "b"],
+    "mean_excess": 0.214,
+    "lower_bound": -0.08,
+    "outcomes": 12.4,
+    "confidence": {"total": 0.5, "success": 0.1, "usage": 0.2, "recency": 0.3, "similarity": 0.4},
+}
+
+
+def test_the_evidence_of_a_pattern_is_told_in_figures() -> None:
+    assert words.evidence(PATTERN) == (
+        "followed 1 time by 2 agents · "
+        "known then: mean excess +0.21 σ, lower bound −0.08 σ, 12 outcomes"
+    )
+    more = {**PATTERN, "agents": 3, "realised_excess": 0.1, "realised_interval": [-0.1, 0.3]}
+    assert words.evidence(more).endswith("· came of it: +0.10 σ (−0.10 to +0.30)")
+    assert words.evidence({**more, "realised_interval": None}).endswith("came of it: +0.10 σ")
+    assert words.evidence({**PATTERN, "evidence": "[x]"}).endswith(" · [x]")
+
+
+@pytest.mark.parametrize("name", ["similarity", "context"])
+def test_the_parts_of_a_confidence_carry_the_reports_weights(name: str) -> None:
+    parts = {"success": 0.1, "usage": 0.2, "recency": 0.3, name: 0.4}
+    assert words.confidence_parts({"confidence": parts}) == [
+        ("success rate", 0.4, 0.1),
+        ("usage", 0.3, 0.2),
+        ("recency", 0.2, 0.3),
+        ("context", 0.1, 0.4),
+    ]

@@ -158,9 +158,7 @@ class ReferenceAccount:
         last_equity = self.cash + sum(lane.value for lane in self.lanes)
         self.check_drawdown(last_equity)
         wanted = [0.0 if self.pause else target for target in targets]
-        changed = [
-            tradable[s] and wanted[s] != self.lanes[s].acted_on for s in symbols
-        ]
+        changed = [tradable[s] and wanted[s] != self.lanes[s].acted_on for s in symbols]
         free = [tradable[s] and not changed[s] for s in symbols]
         self.check_drift(last_equity, free, fill)
         self.trade(changed, wanted, fill, before)

@@ -1,5 +1,7 @@
 """What holds for the broker on any market: it is the reference, in any split and any company."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,7 +106,7 @@ def test_any_split_into_blocks_gives_the_same_bits(scenario: Scenario, data: st.
     cuts = data.draw(st.sets(st.integers(1, count - 1), max_size=5))
     edges = [0, *sorted(cuts), count]
     accounts, parts = scenario.open(), []
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         accounts, part = scenario.run(accounts, start, stop)
         parts.append(part)
     assert accounts == whole_accounts
@@ -128,9 +130,9 @@ def test_an_account_has_the_same_bits_alone_and_in_any_company(
 ) -> None:
     count = scenario.targets.shape[0]
     rows = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=5))
-    alone = [scenario.run(scenario.open().take([row]), 0, scenario.bars.count, [row]) for row in rows]
-    opened = scenario.open().take(rows)
-    accounts, together = scenario.run(opened, 0, scenario.bars.count, rows)
+    bars, opened = scenario.bars.count, scenario.open()
+    alone = [scenario.run(opened.take([row]), 0, bars, [row]) for row in rows]
+    accounts, together = scenario.run(opened.take(rows), 0, bars, rows)
     assert accounts == Accounts.concatenate([one for one, _ in alone])
     for place, (_, result) in enumerate(alone):
         assert_same(together.rows(place, place + 1), result)
