@@ -246,7 +246,7 @@ def _show(found: dict[str, Any], folder: Path, as_json: bool) -> None:
     from swarm_runtime.report.terminal import print_report
 
     print_report(found, Console(highlight=False))
-    typer.echo(f"\nPage: {folder / 'report.html'}\nDigest: {found['digest']}")
+    typer.echo(f"page   {folder / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -142,6 +142,7 @@ class Experience:
             ("chosen", np.int16, (rows,)),
             ("reason", np.int8, (rows,)),
             ("propensity", np.float32, (rows,)),
+            ("evidence", np.float32, (rows, "E")),
             ("excess", np.int32, (rows, columns)),
             ("verdict", np.int8, (rows, columns)),
             ("net_return", np.float64, (rows, columns)),
@@ -149,7 +150,9 @@ class Experience:
             array = getattr(self, name)
             if not isinstance(array, np.ndarray) or array.dtype != dtype:
                 raise ValueError(f"experience: {name} is no array of {np.dtype(dtype)}")
-            if array.shape != shape and (name != "context" or array.shape[:-1] != (rows,)):
+            # How many columns these two have is for whoever fills and reads them.
+            free = name in ("context", "evidence") and array.shape[:-1] == (rows,)
+            if array.shape != shape and not free:
                 raise ValueError(f"experience: {name} has shape {array.shape} instead of {shape}")
         chosen = self.chosen
         if rows and (chosen.min() < -1 or chosen.max() >= columns or self.cells.min() < 0):

@@ -262,12 +262,12 @@ def risk_cuts(arms: Iterable[ArmSeries]) -> str:
             cuts = agent.risk_cuts
             if not cuts:
                 continue
+            name = text(agent_words(agent.agent, agent.kind))
             listed = "".join(f"<li>{text(cut)}</li>" for cut in cuts[:_CUTS_LISTED])
             rest = len(cuts) - _CUTS_LISTED
             listed += f"<li>and {count(rest)} more</li>" if rest > 0 else ""
             parts.append(
-                f"<details><summary>{text(agent_words(agent.agent, agent.kind))}: {count(len(cuts))}"
-                f"</summary><ul>{listed}</ul></details>"
+                f"<details><summary>{name}: {count(len(cuts))}</summary><ul>{listed}</ul></details>"
             )
     return "".join(parts)
 

@@ -101,7 +101,12 @@ def _results(title: str, results: Mapping[str, Any], width: int) -> Table:
 
 
 def _shown(results: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
-    return [metric.show(results.get(metric.key)).replace("\u202f", " ") for metric in metrics]
+    return [_plain(metric.show(results.get(metric.key))) for metric in metrics]
+
+
+def _plain(shown: str) -> str:
+    """Return a figure with plain spaces: terminals show narrow ones in many ways."""
+    return shown.replace("\u202f", " ")
 
 
 def _print_patterns(patterns: Sequence[Mapping[str, Any]], console: Console) -> None:
@@ -122,7 +127,7 @@ def _print_memory(memory: Mapping[str, Any], console: Console) -> None:
             f"Memory: {count(memory['choices'])} choices, "
             f"{count(memory['recommendations'])} recommendations applied, "
             f"{count(memory['abstentions'])} abstentions, {count(memory['withheld'])} withheld; "
-            f"reuse rate {percent(memory['reuse_rate'])}."
+            f"reuse rate {_plain(percent(memory['reuse_rate']))}."
         )
     )
 

@@ -82,6 +82,7 @@ def test_bytes_that_are_no_experience_are_refused(data: bytes) -> None:
         ("cells", np.full(4, -1, dtype=np.int32)),
         ("chosen", np.full(4, 3, dtype=np.int16)),
         ("chosen", np.full(4, -2, dtype=np.int16)),
+        ("evidence", np.zeros((3, 8), dtype=np.float32)),
         ("excess", np.zeros((4, 2), dtype=np.int32)),
         ("verdict", np.zeros((4, 3), dtype=np.int16)),
     ],

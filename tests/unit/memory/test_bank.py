@@ -156,7 +156,7 @@ def test_coin_flips_are_rarely_applied_and_a_planted_good_one_is() -> None:
     random = np.random.default_rng(5)
     memory = MemorySettings(bound_z=3.0)
     names = ["a", "b", "c", "good"]
-    applied = {name: 0 for name in names}
+    applied = dict.fromkeys(names, 0)
     with ReasoningBank.open(":memory:", settings=memory, dimension=128) as bank:
         for place in range(40):
             for at in range(60):
@@ -261,7 +261,7 @@ def test_a_single_try_in_the_space_teaches_its_cell(bank: ReasoningBank) -> None
 
 
 def test_evidence_names_cells_agents_and_counts(bank: ReasoningBank) -> None:
-    bank.record_all([experience("a", cells=[6, 6]) if False else experience("a", cells=[6])])
+    bank.record_all([experience("a", cells=[6])])
     bank.record_all([experience("b", cells=[6], excess=[[-0.5, 0.5]])])
     (evidence,) = bank.recommend("trade", CALM, ["p0"], LATER).evidence
     assert evidence.context == {"trend": "rising", "volatility": "calm"}
@@ -306,8 +306,8 @@ def test_what_is_known_only_tomorrow_changes_nothing_today(bank: ReasoningBank) 
     assert later[1].candidates[1].mean > before[1].candidates[1].mean
 
 
-@settings(deadline=None, max_examples=30)
-@given(histories(), st.permutations(range(6)))
+@settings(deadline=None, max_examples=10)
+@given(histories(), st.permutations(range(5)))
 def test_moments_may_be_asked_about_in_any_order(found: list[Experience], days: list[int]) -> None:
     with ReasoningBank.open(":memory:", space=SPACE) as whole:
         whole.record_all(found)
@@ -323,7 +323,7 @@ def test_moments_may_be_asked_about_in_any_order(found: list[Experience], days: 
 # --- order, repetition, several handles ------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(histories(), st.data())
 def test_order_and_repetition_change_nothing(found: list[Experience], data: st.DataObject) -> None:
     tries = fetches(3, context={"site": "shop", "size": 3.0}) + fetches(

@@ -11,6 +11,7 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
 from swarm_runtime.memory.embedding import cell_similarity
 from swarm_runtime.memory.ranking import (
+    EVIDENCE,
     NEVER,
     SIMILARITY_SCALE,
     Estimates,
@@ -232,7 +233,7 @@ def test_what_can_not_be_acted_on_is_left_alone() -> None:
     known = planted(2, 1.0, 60, 1)
     choice = choose(known, MemorySettings(), np.zeros(1, dtype=bool), np.zeros(1), np.ones(1))
     assert (choice.chosen[0], choice.reason[0]) == (-1, Reason.NOT_TRADABLE)
-    assert np.isnan(choice.confidence[0])
+    assert np.isnan(choice.evidence).all()
 
 
 def test_a_share_of_recommendations_is_withheld_and_says_so() -> None:
@@ -255,6 +256,14 @@ def test_propensities_are_the_shares_with_which_each_is_chosen() -> None:
     for approach in range(4):
         share = np.mean(choice.chosen == approach)
         np.testing.assert_allclose(choice.propensity[choice.chosen == approach], share, rtol=1e-6)
+
+
+def test_a_choice_carries_what_was_known_of_its_recommendation() -> None:
+    known, memory = planted(3, 1.0, 60, 1), MemorySettings(bound_z=2.0)
+    choice = choose(known, memory, np.ones(1, dtype=bool), np.zeros(1), np.ones(1))
+    told = dict(zip(EVIDENCE, choice.evidence[0].tolist(), strict=True))
+    assert told.pop("lower_bound") == np.float32(known.lower_bound(2.0)[0, 0])
+    assert told == {name: np.float32(getattr(known, name)[0, 0]) for name in told}
 
 
 def test_exploring_takes_each_approach_equally_often() -> None:

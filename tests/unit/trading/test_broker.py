@@ -151,6 +151,13 @@ def test_an_account_that_lost_everything_opens_nothing_more() -> None:
     assert accounts.lots.tolist() == [[0]]
 
 
+def test_an_account_that_lost_everything_closes_all_whatever_its_target() -> None:
+    bars = market(FLAT, (100, 300, 100, 300), (300, 300, 300, 300))
+    accounts, result = trade(bars, [-1.0, -1.0, -0.5], limits=RiskLimits.uniform(1))
+    assert result.trades.pnl_cents.tolist() == [-2_000_000]
+    assert accounts.cash_cents.tolist() == [-1_000_000]
+
+
 # --- symbols without a bar -------------------------------------------------------------------
 
 
@@ -367,6 +374,36 @@ def test_a_position_that_leaves_before_its_order_is_reached_takes_it_along() -> 
     assert result.trades.pnl_cents.tolist() == [-54 * 600]
     assert not accounts.lots.any()
     assert not accounts.order_type.any()
+
+
+def increased(style: OrderStyle, *rows: Bar) -> tuple[Accounts, BlockResult]:
+    """Half a position at 100 at the market (bar 0), then more is wanted by the style's order."""
+    bars, count = market(FLAT, *rows), len(rows)
+    half, _ = trade(bars, [0.5])
+    styles = StyleArrays.of([[style]])
+    return run_block(half, bars, 1, 1 + count, np.ones((1, count, 1)), styles=styles)
+
+
+def test_a_target_before_the_price_of_an_order_comes_first() -> None:
+    style = protected(OrderType.STOP, 500.0, take_profit_bps=300.0)
+    accounts, result = increased(style, (100, 106, 99, 104))
+    assert result.trades.pnl_cents.tolist() == [50 * 300]
+    assert not accounts.lots.any()
+
+
+def test_a_protective_exit_takes_an_order_along_that_was_not_reached() -> None:
+    style = OrderStyle(OrderType.LIMIT, 800.0, good_for_bars=5, stop_loss_bps=500.0)
+    accounts, result = increased(style, (100, 100, 94, 100), (90, 90, 90, 90))
+    assert result.trades.pnl_cents.tolist() == [-50 * 500]
+    assert not accounts.lots.any()
+    assert not accounts.order_type.any()
+
+
+def test_an_order_that_adds_is_filled_before_a_stop_that_lies_beyond_it() -> None:
+    style = protected(OrderType.LIMIT, 300.0, stop_loss_bps=500.0)
+    accounts, result = increased(style, (100, 100, 90, 91))
+    assert result.fills.tolist() == [2]
+    assert not accounts.lots.any()
 
 
 # --- what the host may ask -------------------------------------------------------------------
