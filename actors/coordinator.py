@@ -14,6 +14,8 @@ from typing import Any
 
 import ray
 
+from actors.cluster import RayActorError
+from swarm_runtime.core.knowledge import View
 from swarm_runtime.core.messages import (
     Ask,
     BankAnswered,
@@ -33,13 +35,10 @@ from swarm_runtime.core.messages import (
     Start,
     WriteRound,
 )
-from swarm_runtime.core.knowledge import View
 from swarm_runtime.errors import DegradedError
 from swarm_runtime.machines.coordinator import Coordinator
 from swarm_runtime.replay.journal import Journal
 from swarm_runtime.replay.plan import Plan
-
-from actors.cluster import RayActorError
 
 __all__ = ["CoordinatorActor"]
 
@@ -109,9 +108,7 @@ class CoordinatorActor:
                     if isinstance(effect, GaveUp):
                         raise DegradedError(effect.reason)
                     under_way.add(asyncio.create_task(self._carry_out(effect)))
-                done, under_way = await asyncio.wait(
-                    under_way, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 effects = []
                 for task in done:
                     effects += machine.handle(task.result(), 0.0)

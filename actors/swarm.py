@@ -15,15 +15,14 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from swarm_runtime.errors import DegradedError
-from swarm_runtime.replay.journal import Journal
-from swarm_runtime.replay.plan import Plan
-from swarm_runtime.trading.bars import Bars
-
 from actors.cluster import RayActorError
 from actors.coordinator import CoordinatorActor
 from actors.reasoning_bank import BankActor
 from actors.trading_agent import TradingHost
+from swarm_runtime.errors import DegradedError
+from swarm_runtime.replay.journal import Journal
+from swarm_runtime.replay.plan import Plan
+from swarm_runtime.trading.bars import Bars
 
 __all__ = ["RaySwarm"]
 
@@ -118,9 +117,7 @@ class RaySwarm:
         tries = 0
         with Journal(self._journal_path) as journal:
             while True:
-                running = self._coordinator.run.remote(
-                    arm, self._hosts, self._bank, [self._bars]
-                )
+                running = self._coordinator.run.remote(arm, self._hosts, self._bank, [self._bars])
                 while not ray.wait([running], timeout=_LOOK_S)[0]:
                     if progress is not None:
                         progress(arm, journal.last_cycle(arm) + 1, len(self._plan.blocks))

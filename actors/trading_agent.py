@@ -11,6 +11,7 @@ import os
 from collections import deque
 from typing import Any
 
+from actors.cluster import RayActorError
 from swarm_runtime.core.messages import (
     Answer,
     Arrived,
@@ -26,8 +27,6 @@ from swarm_runtime.machines.host import Host
 from swarm_runtime.replay.plan import Plan
 from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.desk import Desk
-
-from actors.cluster import RayActorError
 
 __all__ = ["TradingHost"]
 

@@ -28,6 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
 from swarm_runtime.config import Settings, load
 from swarm_runtime.machines.context import market_space
 from swarm_runtime.memory.bank import ReasoningBank
@@ -76,15 +77,15 @@ def case_settings(agents: int, per_actor: int, default_data: bool) -> Settings:
 def once_here(plan: Plan, bars: Bars) -> dict[str, float]:
     """Return the seconds of each arm in this process; getting targets counts with the first."""
     seconds = {}
-    with tempfile.TemporaryDirectory() as folder:
-        with (
-            Journal(Path(folder) / "journal.sqlite") as journal,
-            ReasoningBank.open(str(Path(folder) / "bank.sqlite"), space=market_space()) as bank,
-        ):
-            for arm in plan.arms:
-                started_s = time.perf_counter()
-                Simulator(plan, plan.desk(bars), journal, bank).run(arm)
-                seconds[arm] = time.perf_counter() - started_s
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Journal(Path(folder) / "journal.sqlite") as journal,
+        ReasoningBank.open(str(Path(folder) / "bank.sqlite"), space=market_space()) as bank,
+    ):
+        for arm in plan.arms:
+            started_s = time.perf_counter()
+            Simulator(plan, plan.desk(bars), journal, bank).run(arm)
+            seconds[arm] = time.perf_counter() - started_s
     return seconds
 
 
@@ -157,7 +158,8 @@ def main() -> None:
             found.append({"case": name, "agents": agents, **figures})
             print(f"{name}, {agents} agents: done", file=sys.stderr, flush=True)
     table = Table(title="Bar decisions per second (medians)")
-    for column in ("case", "agents", "with learning", "without", "learning costs", "NumPy", "ratio"):
+    columns = ("case", "agents", "with learning", "without", "learning costs", "NumPy", "ratio")
+    for column in columns:
         table.add_column(column, justify="left" if column == "case" else "right")
     for one in found:
         table.add_row(

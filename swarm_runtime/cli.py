@@ -62,9 +62,7 @@ def _options(
 )
 def run(
     config: Annotated[str | None, typer.Option(metavar="FILE", help="TOML or YAML file.")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="development, staging or production.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="development, staging or production.")] = None,
     agents: Annotated[int | None, typer.Option(help="Number of agents.")] = None,
     kinds: Annotated[
         str | None,
@@ -90,9 +88,7 @@ def run(
     repair: Annotated[
         bool | None, typer.Option("--repair", help="Mend faults in data files, and say so.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Run folder to make.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder to make.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any setting, e.g. memory.bound_z=2."),

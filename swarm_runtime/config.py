@@ -388,6 +388,7 @@ def _explain(error: pydantic.ValidationError) -> ConfigError:
     if first["type"] == "literal_error":
         allowed_text = first.get("ctx", {}).get("expected", "")
         words = [word.strip(" '") for word in allowed_text.replace(" or ", ",").split(",")]
-        return ConfigError(name, first["input"], f"not allowed.{did_you_mean(first['input'], words)}")
+        hint = did_you_mean(first["input"], words)
+        return ConfigError(name, first["input"], f"not allowed.{hint}")
     message = first["msg"]
     return ConfigError(name, first["input"], message[:1].lower() + message[1:])

@@ -36,7 +36,6 @@ from swarm_runtime.core.messages import (
 )
 from swarm_runtime.errors import DegradedError
 from swarm_runtime.machines.coordinator import Coordinator
-from swarm_runtime.machines.host import Host
 from swarm_runtime.replay.journal import Journal
 from swarm_runtime.replay.plan import Plan
 from swarm_runtime.trading.desk import Desk

@@ -19,7 +19,7 @@ __all__ = ["Delta", "Digest", "Message", "Topology", "missing", "push_pull"]
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """ "This is what I know": asks the receiver for what the sender lacks.
+    """What the sender knows: asks the receiver for what the sender lacks.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """ "This is what you lack": experiences, named by ranges of epochs.
+    """What the receiver lacks: experiences, named by ranges of epochs.
 
     Attributes
     ----------

@@ -259,9 +259,7 @@ class Agent:
             return []
         if self._draft is None:
             raise ValueError(f"{self.spec.agent}: an outcome came before its round was opened")
-        judgement = outcome.judge(
-            event.net_return, event.benchmark, event.volatility, event.bars
-        )
+        judgement = outcome.judge(event.net_return, event.benchmark, event.volatility, event.bars)
         epoch = self._view.get(self.spec.agent, 0) + 1
         experience = safla.analyse(
             self._draft,

@@ -98,9 +98,7 @@ class Host:
             if learning is None
             else learning.space.cells(features)
         )
-        self._home = {
-            spec.agent: host for host, specs in enumerate(placement) for spec in specs
-        }
+        self._home = {spec.agent: host for host, specs in enumerate(placement) for spec in specs}
         kinds = {spec.agent: spec.kind for specs in placement for spec in specs}
         self._agents = {
             spec.agent: Agent(

@@ -23,8 +23,8 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
 
 __all__ = [
-    "EVIDENCE",
     "CONFIDENCE_WEIGHTS",
+    "EVIDENCE",
     "NEVER",
     "SIMILARITY_SCALE",
     "Choice",

@@ -136,12 +136,16 @@ class SqliteStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
+        #: Bytes that whole pages must make up; unknown where a log beside the file may hold more.
+        self._bytes: int | None = None
         if self.path != ":memory:":
             folder = Path(self.path).absolute().parent
             if not folder.is_dir():
                 raise RunFolderError(str(folder), "no such folder; make it first")
             if Path(self.path).is_dir():
                 raise RunFolderError(self.path, "is a folder; name a file in it")
+            if Path(self.path).exists() and not Path(f"{self.path}-wal").exists():
+                self._bytes = Path(self.path).stat().st_size
         try:
             self._connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
         except sqlite3.OperationalError as problem:
@@ -159,6 +163,9 @@ class SqliteStore:
         if tables and "meta" not in tables:
             raise StoreError(self.path, "is a SQLite file, but no bank; name another file")
         if tables:
+            # SQLite reads a last page that was cut off as if zeros followed.
+            if (self._bytes or 0) % connection.execute("PRAGMA page_size").fetchone()[0]:
+                raise StoreError(self.path, f"is damaged (its end is cut off); {_RESTORE}")
             found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)")]
             if found != ["ok"]:
                 raise StoreError(self.path, f"is damaged ({found[0]}); {_RESTORE}")
@@ -199,6 +206,9 @@ class SqliteStore:
             elif "readonly" in reason or "unable to open" in reason:
                 raise RunFolderError(self.path, f"can't be written: {problem}") from problem
             raise StoreError(self.path, reason) from problem
+        except sqlite3.ProgrammingError as problem:
+            # Closed, or used by another thread: a fault of the caller, not of the file.
+            raise StoreError(self.path, f"can't be used: {problem}") from problem
         except sqlite3.DatabaseError as problem:
             reason = str(problem)
             if "not a database" in reason:

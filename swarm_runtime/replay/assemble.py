@@ -32,9 +32,7 @@ def arm_series(plan: Plan, bars: Bars, journal: Journal, arm: str) -> ArmSeries:
     for host, specs in enumerate(plan.placement):
         mine = [one[host] for one in rounds]
         agents += [_agent(plan, mine, at, host, first) for at in range(len(specs))]
-    return ArmSeries(
-        arm, bars.times[first:last], plan.settings.trading.block_bars, tuple(agents)
-    )
+    return ArmSeries(arm, bars.times[first:last], plan.settings.trading.block_bars, tuple(agents))
 
 
 def _agent(plan: Plan, rounds: list[HostRound], at: int, host: int, first: int) -> AgentSeries:

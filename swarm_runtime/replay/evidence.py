@@ -78,8 +78,7 @@ def _told(key: tuple[str, str, int], one: _Followed, space: ContextSpace) -> dic
     words = space.words(cell)
     bins = dict(zip((each.name for each in space.features), space.bins(cell), strict=True))
     known = {
-        name: round(float(experience.evidence[row, at]), 6)
-        for at, name in enumerate(EVIDENCE)
+        name: round(float(experience.evidence[row, at]), 6) for at, name in enumerate(EVIDENCE)
     }
     count = len(one.excess)
     mean = math.fsum(one.excess) / count
@@ -92,7 +91,8 @@ def _told(key: tuple[str, str, int], one: _Followed, space: ContextSpace) -> dic
     context = ", ".join(f"{name} {word}" for name, word in words.items())
     agents = sorted(one.agents)
     sentence = (
-        f"{approach} was followed {'once' if count == 1 else f'{count} times'} by {_names(agents)} for "
+        f"{approach} was followed {'once' if count == 1 else f'{count} times'} by "
+        f"{_names(agents)} for "
         f"{_names(sorted(one.subjects))} when the market was: {context}. It was chosen because "
         f"in such contexts it had beaten a blind choice by {known['mean']:+.2f} standard "
         f"deviations a block over {known['outcomes']:.0f} outcomes (lower bound "

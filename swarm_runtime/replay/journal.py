@@ -125,9 +125,7 @@ class Journal:
             All experiences known after this cycle.
         """
         report = encode([_report(one) for one in rounds])
-        state = encode(
-            {"view": view, "checkpoints": [_as_array(one.checkpoint) for one in rounds]}
-        )
+        state = encode({"view": view, "checkpoints": [_as_array(one.checkpoint) for one in rounds]})
         self._database.execute("BEGIN IMMEDIATE")
         try:
             self._database.execute(
@@ -157,9 +155,7 @@ class Journal:
 
     def last_cycle(self, arm: str) -> int:
         """Return the last finished cycle of an arm; -1 if there is none."""
-        row = self._database.execute(
-            "SELECT cycle FROM states WHERE arm = ?", (arm,)
-        ).fetchone()
+        row = self._database.execute("SELECT cycle FROM states WHERE arm = ?", (arm,)).fetchone()
         return -1 if row is None else int(row[0])
 
     def write_fault(self, arm: str, cycle: int, part: str, reason: str) -> None:

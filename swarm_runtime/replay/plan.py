@@ -6,6 +6,7 @@ started. Above: the shells and the results. Below: trading, machines.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -160,7 +161,8 @@ def make_plan(
                 checked_targets(one.strategy, bars, parameters)
             report = check_strategy(one.strategy, bars)
             if not report.ok:
-                raise StrategyError(one.source.name, f"{report}\nA replay of it would be worthless.")
+                worthless = f"{report}\nA replay of it would be worthless."
+                raise StrategyError(one.source.name, worthless)
     specs = []
     for number in range(settings.swarm.agents):
         one = loaded[kinds[number % len(kinds)]]
@@ -204,6 +206,4 @@ def _blocks(settings: Settings, bars: Bars) -> tuple[tuple[int, int], ...]:
 def _placed(specs: Sequence[AgentSpec], hosts: int) -> tuple[tuple[AgentSpec, ...], ...]:
     """Deal agents out to hosts in runs of nearly equal length, keeping their order."""
     bounds = [round(len(specs) * at / hosts) for at in range(hosts + 1)]
-    return tuple(
-        tuple(specs[start:stop]) for start, stop in zip(bounds, bounds[1:], strict=False)
-    )
+    return tuple(tuple(specs[start:stop]) for start, stop in itertools.pairwise(bounds))

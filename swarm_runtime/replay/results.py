@@ -27,7 +27,7 @@ from swarm_runtime.trading.bars import Bars
 __all__ = ["Findings", "find"]
 
 #: Settings that change how a run is carried out, but not what it finds.
-_HOW = {"shell": True, "faults": True, "swarm": {"agents_per_actor"}, "data": {"paths"}}
+_HOW: Any = {"shell": True, "faults": True, "swarm": {"agents_per_actor"}, "data": {"paths"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,7 @@ def find(plan: Plan, bars: Bars, journal: Journal, bank: ReasoningBank) -> Findi
     trading = plan.settings.trading
     arms = tuple(arm_series(plan, bars, journal, arm) for arm in plan.arms)
     reports = {
-        arm.name: arm_report(
-            arm, cash_usd=trading.cash_usd, learn_fraction=trading.learn_fraction
-        )
+        arm.name: arm_report(arm, cash_usd=trading.cash_usd, learn_fraction=trading.learn_fraction)
         for arm in arms
     }
     experiences = bank.experiences()

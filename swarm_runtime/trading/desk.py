@@ -119,9 +119,7 @@ class Desk:
         squares = window_sum(log_returns(bars) ** 2, _VOLATILITY_BARS)
         self._volatility = np.sqrt(np.maximum(squares, 0.0) / _VOLATILITY_BARS)
         # Shadow accounts as they stand before a bar; the last two, so that a block may be redone.
-        self._shadows: dict[int, Accounts] = {
-            settings.warm_up_bars: self._opened(len(targets) - 1)
-        }
+        self._shadows: dict[int, Accounts] = {settings.warm_up_bars: self._opened(len(targets) - 1)}
 
     @property
     def features(self) -> Floats:

@@ -191,6 +191,28 @@ def test_a_strip_is_read_with_the_keyboard(opened: Opened) -> None:
     assert strip.locator(".mark").is_visible()
 
 
+def test_an_applied_choice_is_a_full_cell_and_an_explored_one_a_hollow_one(opened: Opened) -> None:
+    centres = opened.page.evaluate(
+        """() => {
+            const canvas = document.querySelector(".strip canvas");
+            const drawn = data.arms[0].choices[0];
+            const rounds = data.rounds.length;
+            const width = canvas.width / rounds;
+            const found = { full: [], hollow: [] };
+            for (let round = 0; round < rounds; round += 1) {
+                const reason = data.reasons[LETTERS.indexOf(drawn.reason[round])];
+                const pixel = canvas.getContext("2d").getImageData((round + 0.5) * width, 8, 1, 1);
+                found[reason === "applied" ? "full" : "hollow"].push(pixel.data[3]);
+            }
+            return found;
+        }"""
+    )
+    assert len(centres["full"]) > 10
+    assert len(centres["hollow"]) > 10
+    assert min(centres["full"]) == 255
+    assert 0 < max(centres["hollow"]) < 100
+
+
 def test_a_strip_tells_a_cell_that_is_pointed_at(opened: Opened) -> None:
     strip = opened.page.locator(".strip").first
     strip.locator("canvas").hover(position={"x": 4, "y": 4})

@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from actors.swarm import RaySwarm
 from swarm_runtime.config import Settings
 from swarm_runtime.replay.plan import make_plan
-
 from tests.runs import findings_digest, simulated_digest, small
 
 pytestmark = [pytest.mark.chaos, pytest.mark.cluster]
@@ -95,4 +95,3 @@ def test_a_run_whose_driver_is_killed_is_resumed_to_the_same_digest(
     )
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["digest"] == undisturbed
-

@@ -7,9 +7,9 @@ import functools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from swarm_runtime.core.messages import Arrived, HostCommand, OpenRound
 from swarm_runtime.errors import DegradedError
-
 from tests.runs import simulated_digest, small
 
 pytestmark = pytest.mark.chaos

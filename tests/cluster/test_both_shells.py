@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from actors.swarm import RaySwarm
 from swarm_runtime.replay.plan import make_plan
-
 from tests.runs import findings_digest, simulated_digest, small
 
 pytestmark = pytest.mark.cluster

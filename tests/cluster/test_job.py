@@ -85,9 +85,11 @@ def test_a_submitted_job_gives_the_same_digest(head: dict[str, str], tmp_path: P
     config, out = tmp_path / "settings.yaml", tmp_path / "run"
     config.write_text(settings.model_dump_json())
     submitted = subprocess.run(
-        ["ray", "job", "submit", "--working-dir", ".", "--"]
-        + ["python", "-m", "swarm_runtime.cli", "run"]
-        + ["--config", str(config), "--out", str(out)],
+        [
+            *("ray", "job", "submit", "--working-dir", ".", "--"),
+            *("python", "-m", "swarm_runtime.cli", "run"),
+            *("--config", str(config), "--out", str(out)),
+        ],
         cwd=ROOT,
         env=head,
         capture_output=True,

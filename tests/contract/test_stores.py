@@ -166,7 +166,11 @@ def test_what_the_log_says_of_itself_can_be_noted(store: ExperienceStore) -> Non
     assert store.setting("space") == "[]"
 
 
-def test_closing_twice_is_fine(opener: Opener) -> None:
+def test_closing_twice_is_fine_and_using_it_afterwards_is_not(opener: Opener) -> None:
     opened = opener()
     opened.close()
     opened.close()
+    with pytest.raises(StoreError, match=r"can't be used: .* closed"):
+        opened.view()
+    with pytest.raises(StoreError, match=r"can't be used: .* closed"):
+        opened.record_all([experience().seal()], [])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 import pytest
-import topologies
 from hypothesis import given
 from hypothesis import strategies as st
+
+import topologies
 from swarm_runtime.config import TOPOLOGIES
 from swarm_runtime.core.knowledge import View, merge_views
 from swarm_runtime.core.topology import Delta, Digest, Message, Topology
@@ -104,9 +105,7 @@ def test_an_agent_alone_sends_nothing(name: str) -> None:
 @everywhere
 def test_the_same_seed_gives_the_same_hops(name: str) -> None:
     views: dict[str, View] = {agent: {agent: 1} for agent in MEMBERS}
-    hops = [
-        one_hop(build(name, seed=5), views, cycle, 0, list(MEMBERS)) for cycle in (0, 0, 1, 1)
-    ]
+    hops = [one_hop(build(name, seed=5), views, cycle, 0, list(MEMBERS)) for cycle in (0, 0, 1, 1)]
     assert hops[0] == hops[1]
     assert hops[2] == hops[3]
 

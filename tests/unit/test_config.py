@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+
 from swarm_runtime.config import PRESETS, Settings, load
 from swarm_runtime.errors import (
     ConfigError,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+
 from swarm_runtime.config import FaultSettings
 from swarm_runtime.core.knowledge import Sealed
 from swarm_runtime.core.messages import (
@@ -95,9 +96,7 @@ def test_a_run_is_rounds_with_hops_between_them_each_recorded_and_journaled() ->
     effects = machine.handle(Start(0, (None,) * HOSTS, {}), 0)
     seen = []
     while effects:
-        kinds = {
-            type(effect.command if isinstance(effect, Ask) else effect) for effect in effects
-        }
+        kinds = {type(effect.command if isinstance(effect, Ask) else effect) for effect in effects}
         seen.append(kinds)
         effects = answer(machine, effects)
     cycle = [{OpenRound}, {Record}, {WriteRound}]
@@ -111,7 +110,8 @@ def test_without_memory_there_are_no_hops_and_nothing_is_recorded() -> None:
         seen += effects
         effects = answer(machine, effects)
     assert not any(isinstance(effect, Record) for effect in seen)
-    assert not any(isinstance(effect, Ask) and isinstance(effect.command, OpenHop) for effect in seen)
+    commands = [effect.command for effect in seen if isinstance(effect, Ask)]
+    assert not any(isinstance(command, OpenHop) for command in commands)
 
 
 def test_the_bank_gets_experiences_in_order_of_hosts_whoever_answered_first() -> None:
@@ -193,7 +193,8 @@ def test_the_tries_of_one_cycle_do_not_count_against_the_next() -> None:
 def test_a_resumed_run_goes_on_after_the_last_journaled_cycle() -> None:
     machine = coordinator()
     revives = machine.handle(Start(1, (b"a", b"b", b"c"), {"agent-0": 1}), 0)
-    assert [one.begin.checkpoint for one in revives if isinstance(one, Revive)] == [b"a", b"b", b"c"]
+    states = [one.begin.checkpoint for one in revives if isinstance(one, Revive)]
+    assert states == [b"a", b"b", b"c"]
     effects = answer(machine, revives)
     assert all(
         isinstance(effect, Ask) and isinstance(effect.command, OpenHop) for effect in effects

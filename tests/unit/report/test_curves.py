@@ -31,7 +31,7 @@ def test_a_short_run_is_drawn_bar_by_bar() -> None:
 
 
 def test_a_long_run_is_thinned_and_keeps_its_end_and_its_deepest_drawdown() -> None:
-    arm = fake_arm("on", agents=1, bars=9_001)
+    arm = fake_arm("on", agents=1, bars=9_002)
     data = data_of(arm)
     drawn = data["arms"][0]["agents"][0]
     assert len(data["times"]) == len(drawn["equity"]) <= 4_000

@@ -28,8 +28,11 @@ def printed(report: dict[str, Any], width: int = 100, **settings: Any) -> str:
 def test_no_line_of_a_table_is_wider_than_the_terminal(report: dict[str, Any], width: int) -> None:
     lines = printed(report, width).splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
-    for name in ("agent-00 momentum", "swarm"):
+    for name in ("agent-01 mean_reversion ", "agent-04 neural_forecast ", "swarm "):
         assert sum(line.startswith(name) for line in lines) >= 2, name
+    assert "…" not in "".join(lines)
+    assert any(line.split()[-1] == "PF" for line in lines)
+    assert any("Decisions" in line for line in lines) == (width == 100)
 
 
 def test_every_agent_and_the_swarm_show_their_figures_for_both_arms(report: dict[str, Any]) -> None:

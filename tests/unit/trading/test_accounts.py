@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm_runtime.core.codec import decode, encode
@@ -39,6 +39,7 @@ def test_accounts_are_equal_when_all_they_hold_is() -> None:
     assert one != same
 
 
+@settings(max_examples=40, deadline=None)
 @given(scenarios(), st.data())
 def test_stacked_accounts_come_apart_as_they_were(scenario: Scenario, data: st.DataObject) -> None:
     accounts, _ = scenario.run(scenario.open(), 0, scenario.bars.count)
@@ -47,6 +48,7 @@ def test_stacked_accounts_come_apart_as_they_were(scenario: Scenario, data: st.D
     assert Accounts.concatenate([first, second]) == accounts
 
 
+@settings(max_examples=40, deadline=None)
 @given(scenarios())
 def test_a_checkpoint_gives_the_same_accounts_back(scenario: Scenario) -> None:
     accounts, _ = scenario.run(scenario.open(), 0, scenario.bars.count)

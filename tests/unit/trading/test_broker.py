@@ -82,7 +82,7 @@ def test_all_cash_in_never_spends_more_than_there_is() -> None:
     """Prices of a few cents, where the rounding of notional and fee is worth more than a lot."""
     amounts = [10.0 + cents / 100 for cents in range(300)]
     opened = Accounts.concatenate([Accounts.open(1, 1, amount) for amount in amounts])
-    for price in (0.01, 0.013, 0.05):
+    for price in (0.004, 0.01, 0.013, 0.05):
         row = (price,) * 4
         accounts, _ = run_block(
             opened,

@@ -60,7 +60,7 @@ def assert_same(one: BlockResult, other: BlockResult) -> None:
     assert events_of(one) == events_of(other)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scenarios())
 def test_the_wide_kernel_equals_the_plain_reference_bit_for_bit(scenario: Scenario) -> None:
     accounts, result = scenario.run(scenario.open(), 0, scenario.bars.count)
@@ -98,7 +98,7 @@ def test_the_wide_kernel_equals_the_plain_reference_bit_for_bit(scenario: Scenar
             )
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios(), st.data())
 def test_any_split_into_blocks_gives_the_same_bits(scenario: Scenario, data: st.DataObject) -> None:
     count = scenario.bars.count
@@ -123,7 +123,7 @@ def test_any_split_into_blocks_gives_the_same_bits(scenario: Scenario, data: st.
     assert sorted(events, key=lambda event: event[:3]) == events_of(whole)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios(), st.data())
 def test_an_account_has_the_same_bits_alone_and_in_any_company(
     scenario: Scenario, data: st.DataObject
@@ -138,7 +138,7 @@ def test_an_account_has_the_same_bits_alone_and_in_any_company(
         assert_same(together.rows(place, place + 1), result)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios())
 def test_the_profits_of_the_symbols_add_up_to_the_change_in_equity_to_the_cent(
     scenario: Scenario,
@@ -150,7 +150,7 @@ def test_the_profits_of_the_symbols_add_up_to_the_change_in_equity_to_the_cent(
     np.testing.assert_array_equal(result.equity_cents[:, -1], accounts.equity_cents)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios())
 def test_what_closed_and_open_trades_brought_is_what_the_account_earned(scenario: Scenario) -> None:
     opened = scenario.open()
@@ -161,7 +161,7 @@ def test_what_closed_and_open_trades_brought_is_what_the_account_earned(scenario
     np.testing.assert_array_equal(in_cash, accounts.cash_cents - opened.cash_cents)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios())
 def test_a_position_always_lies_on_the_side_of_the_target_acted_on(scenario: Scenario) -> None:
     accounts, _ = scenario.run(scenario.open(), 0, scenario.bars.count)
@@ -169,7 +169,7 @@ def test_a_position_always_lies_on_the_side_of_the_target_acted_on(scenario: Sce
     assert (np.sign(accounts.lots) == np.sign(accounts.last_target))[held].all()
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios())
 def test_who_never_shorts_and_keeps_leverage_at_one_never_owes_money(scenario: Scenario) -> None:
     np.abs(scenario.targets, out=scenario.targets)
@@ -180,7 +180,7 @@ def test_who_never_shorts_and_keeps_leverage_at_one_never_owes_money(scenario: S
         assert (accounts.cash_cents >= 0).all()
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios())
 def test_no_argument_is_modified(scenario: Scenario) -> None:
     accounts, _ = scenario.run(scenario.open(), 0, 1)
@@ -192,7 +192,7 @@ def test_no_argument_is_modified(scenario: Scenario) -> None:
     assert scenario.bars.fingerprint() == prices
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios(), st.data())
 def test_bars_after_the_block_change_nothing(scenario: Scenario, data: st.DataObject) -> None:
     stop = data.draw(st.integers(1, scenario.bars.count))

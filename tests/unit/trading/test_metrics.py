@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm_runtime.trading.metrics import (
@@ -99,6 +99,7 @@ def test_a_record_without_a_bar_has_no_metrics() -> None:
     assert found.total_return is found.sharpe is found.max_drawdown is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(-(10**12), 10**12), max_size=30),
     st.lists(st.integers(-(10**9), 10**9), max_size=10),
