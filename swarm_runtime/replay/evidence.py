@@ -88,7 +88,7 @@ def _told(key: tuple[str, str, int], one: _Followed, space: ContextSpace) -> dic
         reach = 1.96 * math.sqrt(variance / count)
         interval = [round(mean - reach, 6), round(mean + reach, 6)]
     total = math.fsum(one.returns)
-    context = ", ".join(f"{name} {word}" for name, word in words.items())
+    context = ", ".join(words.values())
     agents = sorted(one.agents)
     sentence = (
         f"{approach} was followed {'once' if count == 1 else f'{count} times'} by "

@@ -17,7 +17,6 @@ from swarm_runtime.report.words import (
     PERIODS,
     agent_words,
     confidence_parts,
-    context_phrase,
     count,
     counted,
     evidence,
@@ -220,9 +219,8 @@ def _pattern(pattern: Mapping[str, Any]) -> str:
     )
     total = pattern["confidence"]["total"]
     return (
-        f'<li><div class="told"><p class="sentence">{text(pattern["sentence"])}</p>'
-        f'<p class="context"><code>{text(pattern["approach"])}</code> '
-        f"{text(context_phrase(pattern['context_words']))}</p>"
+        f'<li><div class="told"><p class="approach"><code>{text(pattern["approach"])}</code></p>'
+        f"<p>{text(pattern['sentence'])}</p>"
         f'<p class="note">{text(evidence(pattern))}</p></div>'
         f'<div class="confidence"><p>Confidence <b data-value="{text(total)}">{ratio(total)}'
         f"</b></p><dl>{parts}</dl></div></li>"

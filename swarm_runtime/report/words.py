@@ -18,7 +18,6 @@ __all__ = [
     "Metric",
     "agent_words",
     "confidence_parts",
-    "context_phrase",
     "count",
     "counted",
     "evidence",
@@ -156,16 +155,3 @@ def _signed(value: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return ``1 agent`` or ``5 agents``."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
-
-
-def context_phrase(words: object) -> str:
-    """Return a context in words: ``trend rising · volatility low``."""
-    if isinstance(words, Mapping):
-        return " · ".join(f"{name} {word}" for name, word in words.items())
-    if isinstance(words, (list, tuple)):
-        return " · ".join(_pair(word) for word in words)
-    return str(words)
-
-
-def _pair(word: Any) -> str:
-    return " ".join(map(str, word)) if isinstance(word, (list, tuple)) else str(word)

@@ -38,19 +38,6 @@ def test_what_is_not_defined_is_a_dash_and_not_zero(show: Callable[[float | None
     assert show(None) == "–"
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"trend": "rising", "volatility": "low"},
-        ["trend rising", "volatility low"],
-        [("trend", "rising"), ("volatility", "low")],
-        "trend rising · volatility low",
-    ],
-)
-def test_a_context_is_told_in_words(given: object) -> None:
-    assert words.context_phrase(given) == "trend rising · volatility low"
-
-
 PATTERN = {
     "applied": 1,
     "agents": ["a", "b"],
