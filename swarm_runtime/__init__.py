@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from swarm_runtime.config import load as load_settings
     from swarm_runtime.errors import SwarmError
     from swarm_runtime.memory.bank import ReasoningBank
+    from swarm_runtime.memory.trajectory import Trajectory
     from swarm_runtime.trading.bars import Bars
     from swarm_runtime.trading.strategies import Strategy
 
@@ -28,6 +29,7 @@ __all__ = [
     "Settings",
     "Strategy",
     "SwarmError",
+    "Trajectory",
     "__version__",
     "check_strategy",
     "load_settings",
@@ -45,6 +47,7 @@ _HOMES = {
     "Settings": ("swarm_runtime.config", "Settings"),
     "Strategy": ("swarm_runtime.trading.strategies", "Strategy"),
     "SwarmError": ("swarm_runtime.errors", "SwarmError"),
+    "Trajectory": ("swarm_runtime.memory.trajectory", "Trajectory"),
     "check_strategy": ("swarm_runtime.api", "check_strategy"),
     "load_settings": ("swarm_runtime.config", "load"),
     "resume": ("swarm_runtime.api", "resume"),

@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.orders import OrderStyle, OrderType
 from swarm_runtime.trading.risk import RiskCode
@@ -433,8 +431,3 @@ class ReferenceAccount:
     def leave(self, s: int, quote: float, slips: bool) -> None:
         self.reduce(s, abs(self.lanes[s].position.lots), quote, slips)
         self.lanes[s].order = None
-
-
-def columns(values: list[list[int]]) -> np.ndarray:
-    """Return rows of accounts as an array of int64."""
-    return np.array(values, dtype=np.int64)
