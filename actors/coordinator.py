@@ -165,10 +165,10 @@ class CoordinatorActor:
     async def _revive(self, revive: Revive) -> CoordinatorEvent:
         await asyncio.sleep(revive.wait_s)
         begin, faults = revive.begin, self._plan.settings.faults
-        sealed = []
+        lessons = []
         if revive.view and self._bank is not None:
-            sealed = await self._call_bank(lambda: self._bank.sealed.remote(revive.view))
-        full = Begin(begin.step, begin.checkpoint, tuple(sealed))
+            lessons = await self._call_bank(lambda: self._bank.lessons.remote(revive.view))
+        full = Begin(begin.step, begin.checkpoint, tuple(lessons))
         handle = self._hosts[revive.host]
         deadline = asyncio.get_running_loop().time() + faults.deadline_s
         while True:

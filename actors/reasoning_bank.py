@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Sealed, View
+from swarm_runtime.core.lessons import Lesson
 from swarm_runtime.machines.context import market_space
 from swarm_runtime.memory.bank import ReasoningBank
 
@@ -39,6 +40,6 @@ class BankActor:
         """Make experiences durable; return how many were new."""
         return self._bank.record_all(sealed)
 
-    def sealed(self, until: View) -> list[Sealed]:
-        """Return all experiences that a view names."""
-        return self._bank.sealed(until)
+    def lessons(self, until: View) -> list[Lesson]:
+        """Return what all experiences teach that a view names."""
+        return self._bank.lessons(until)

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from swarm_runtime.core.knowledge import Sealed, View
+from swarm_runtime.core.lessons import Lesson
 from swarm_runtime.core.messages import (
     Answer,
     Arrived,
     Ask,
     BankAnswered,
+    Begin,
     Completed,
     CoordinatorEffect,
     CoordinatorEvent,
@@ -53,8 +55,8 @@ class Bank(Protocol):
         """Make experiences durable; those that are there already change nothing."""
         ...
 
-    def sealed(self, until: View) -> list[Sealed]:
-        """Return all experiences that a view names."""
+    def lessons(self, until: View) -> list[Lesson]:
+        """Return what all experiences teach that a view names."""
         ...
 
 
@@ -140,8 +142,8 @@ class Simulator:
                 begin = effect.begin
                 if effect.wait_s:
                     self.restarts += 1
-                sealed = self._bank.sealed(effect.view) if self._bank and effect.view else []
-                begin = type(begin)(begin.step, begin.checkpoint, tuple(sealed))
+                known = self._bank.lessons(effect.view) if self._bank and effect.view else []
+                begin = Begin(begin.step, begin.checkpoint, tuple(known))
                 self._hosts[effect.host].handle(begin, 0)
                 return [HostRevived(effect.host, begin.step)]
             case Record():

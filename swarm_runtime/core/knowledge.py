@@ -4,17 +4,16 @@ An *experience* is what one agent found out in one epoch. It never changes once 
 merging two bodies of knowledge is the union of their experiences: commutative, associative and
 idempotent, whatever is sent twice or late. Epochs of one agent are numbered without gaps and
 always travel as a prefix, so *which* experiences somebody knows is one number per agent: a
-version vector, here a *view*. Visibility (views) and content (experiences) are kept apart: a view
-is tiny, a pure function of seed, topology and membership, and what a checkpoint holds; content
-comes from the log.
+version vector, here a *view*. Visibility (views) and content are kept apart: a view is tiny, a pure
+function of seed, topology and membership, and what a checkpoint holds; content comes from a log.
 
-Above: memory folds experiences into statistics, topologies move views, machines do both.
+Experiences are recorded whole by the bank; between agents travels what they teach (``lessons``).
+Above: memory folds either into statistics, topologies move views, machines do both.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -22,7 +21,7 @@ import numpy.typing as npt
 
 from swarm_runtime.core.codec import decode, encode
 
-__all__ = ["REWARD_SCALE", "Experience", "ExperienceLog", "Sealed", "View", "merge_views"]
+__all__ = ["REWARD_SCALE", "Experience", "Sealed", "View", "merge_views"]
 
 #: Rewards are stored as integers: this many to one standard deviation of the outcome.
 REWARD_SCALE = 1_000
@@ -159,7 +158,7 @@ class Experience:
             raise ValueError("experience: a choice or a cell is out of range")
 
     def seal(self) -> Sealed:
-        """Return the form in which it travels and is stored."""
+        """Return the form in which it is recorded."""
         return Sealed(
             self.agent, self.epoch, self.known_at_s, self.domain, self.task_type, self.to_bytes()
         )
@@ -167,9 +166,7 @@ class Experience:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """An experience as bytes, with what routing and guarding need to know of it.
-
-    Most receivers only pass an experience on, or keep it; they never pay for reading it.
+    """An experience as bytes, as it is recorded, with what one needs to find it.
 
     Attributes
     ----------
@@ -211,67 +208,3 @@ def merge_views(first: View, second: View) -> View:
         if count > merged.get(agent, 0):
             merged[agent] = count
     return merged
-
-
-class ExperienceLog:
-    """Content by (agent, epoch), each agent's epochs without gaps from 1 on.
-
-    One per process; agents that live in it share it, since content is the same for all and only
-    views differ. What is sealed is opened when it is first read.
-    """
-
-    def __init__(self) -> None:
-        self._sealed: dict[str, list[Sealed]] = {}
-        self._opened: dict[tuple[str, int], Experience] = {}
-
-    def publish(self, experience: Experience) -> Sealed:
-        """Add an experience of this process's own; return its sealed form."""
-        sealed = experience.seal()
-        self.add([sealed])
-        self._opened[experience.key] = experience
-        return sealed
-
-    def add(self, sealed: Iterable[Sealed]) -> None:
-        """Add what isn't there yet.
-
-        Raises
-        ------
-        ValueError
-            If an experience would leave a gap before it. A sender always sends a prefix, so
-            this is a fault of a protocol, not of the network.
-        """
-        for one in sealed:
-            known = self._sealed.setdefault(one.agent, [])
-            if one.epoch == len(known) + 1:
-                known.append(one)
-            elif one.epoch > len(known) + 1:
-                raise ValueError(f"epoch {one.epoch} of {one.agent} came after {len(known)}")
-
-    def between(self, agent: str, after: int, until: int) -> list[Sealed]:
-        """Return epochs ``after`` (exclusive) to ``until`` (inclusive) of an agent.
-
-        Raises
-        ------
-        KeyError
-            If not all of them are here.
-        """
-        if until <= after:
-            return []
-        known = self._sealed.get(agent, [])
-        if until > len(known):
-            raise KeyError(f"{agent} up to epoch {until}: only {len(known)} are here")
-        return known[after:until]
-
-    def opened(self, agent: str, after: int, until: int) -> list[Experience]:
-        """Return the same as ``between``, opened."""
-        found = []
-        for one in self.between(agent, after, until):
-            experience = self._opened.get((agent, one.epoch))
-            if experience is None:
-                experience = self._opened[agent, one.epoch] = one.open()
-            found.append(experience)
-        return found
-
-    def view(self) -> View:
-        """Return how many epochs of each agent are here."""
-        return {agent: len(known) for agent, known in self._sealed.items()}

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm_runtime.core.knowledge import Experience, Sealed, View
+from swarm_runtime.core.lessons import Lesson
 from swarm_runtime.core.topology import Message
 
 __all__ = [
@@ -188,7 +189,7 @@ class Parcel:
     """A message with the content it promises."""
 
     message: Message
-    sealed: tuple[Sealed, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +202,13 @@ class Begin:
         The step that comes next: its cycle is the one after the state's.
     checkpoint : bytes or None
         None: the state before the first cycle.
-    sealed : tuple of Sealed
-        All experiences that the checkpoint's views name.
+    lessons : tuple of Lesson
+        What all experiences teach that the checkpoint's views name.
     """
 
     step: Step
     checkpoint: bytes | None = None
-    sealed: tuple[Sealed, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm_runtime.config import MemorySettings
-from swarm_runtime.core.knowledge import ExperienceLog, View, merge_views
+from swarm_runtime.core.knowledge import View, merge_views
+from swarm_runtime.core.lessons import LessonLog, Taught
 from swarm_runtime.core.messages import (
     AgentEffect,
     AgentEvent,
@@ -105,7 +106,7 @@ class Agent:
     ----------
     spec : AgentSpec
     seed : int
-    log : ExperienceLog
+    log : LessonLog
         The process's content; it holds at least what this agent's view names.
     topology : Topology
     kinds : dict of str to str
@@ -119,7 +120,7 @@ class Agent:
         spec: AgentSpec,
         *,
         seed: int,
-        log: ExperienceLog,
+        log: LessonLog,
         topology: Topology,
         kinds: dict[str, str],
         learning: Learning | None,
@@ -235,17 +236,18 @@ class Agent:
             self._statistics = Statistics(
                 self._learning.space.cell_count, len(self.spec.candidates)
             )
-        fresh = []
+        fresh: list[Taught] = []
         for teacher in self._teachers:
             after, until = self._folded.get(teacher, 0), self._view.get(teacher, 0)
-            if until > after:
-                fresh.extend(self._log.opened(teacher, after, until))
+            for taught in self._log.opened(teacher, after, until):
+                # What is not yet known stays unfolded; an agent's outcomes become known in the
+                # order of its epochs, so what is folded is always a prefix.
+                if taught.known_at_s > now:
+                    break
+                after += 1
+                fresh.append(taught)
+            self._folded[teacher] = after
         if fresh:
-            # What is not yet known stays unfolded; an agent's experiences become known in the
-            # order of their epochs, so what was folded is always a prefix.
-            for experience in fresh:
-                if experience.known_at_s <= now:
-                    self._folded[experience.agent] = experience.epoch
             safla.learn(
                 self._statistics,
                 fresh,

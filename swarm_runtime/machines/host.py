@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarm_runtime.core.codec import decode, encode
-from swarm_runtime.core.knowledge import ExperienceLog, Sealed, View
+from swarm_runtime.core.knowledge import Sealed, View
+from swarm_runtime.core.lessons import Lesson, LessonLog, lesson_of
 from swarm_runtime.core.messages import (
     AgentEffect,
     Answer,
@@ -91,7 +92,7 @@ class Host:
         self._index = index
         self._desk = desk
         self._learning = learning
-        self._log = ExperienceLog()
+        self._log = LessonLog()
         features = desk.features
         self._cells = (
             np.zeros(features.shape[:2], dtype=np.int32)
@@ -152,7 +153,7 @@ class Host:
     # --- states ------------------------------------------------------------------------------
 
     def _begin(self, event: Begin) -> Done:
-        self._log.add(event.sealed)
+        self._log.add(event.lessons)
         if event.checkpoint is None:
             views: tuple[View, ...] = tuple({} for _ in self._agents)
             accounts = self._desk.open_accounts(len(self._agents))
@@ -213,7 +214,7 @@ class Host:
         """Hand parcels to their agents; return what goes out of this host because of it."""
         sends: list[Send] = []
         for parcel in parcels:
-            self._log.add(parcel.sealed)
+            self._log.add(parcel.lessons)
             receiver = self._agents[parcel.message.receiver]
             sends += _sends(receiver.handle(MessageReceived(parcel.message), 0))
         return self._route(sends)
@@ -242,11 +243,11 @@ class Host:
         ]
 
     def _parcel(self, send: Send) -> Parcel:
-        sealed: list[Sealed] = []
+        lessons: list[Lesson] = []
         if isinstance(send.message, Delta):
             for agent, after, until in send.message.ranges:
-                sealed += self._log.between(agent, after, until)
-        return Parcel(send.message, tuple(sealed))
+                lessons += self._log.between(agent, after, until)
+        return Parcel(send.message, tuple(lessons))
 
     def _close_hop(self) -> None:
         if self._hop_open:
@@ -288,7 +289,8 @@ class Host:
                 traded = BlockTraded(found.net_return, found.benchmark, volatility, stop - start)
                 for published in agent.handle(traded, known_at_s):
                     assert isinstance(published, Publish)
-                    sealed.append(self._log.publish(published.experience))
+                    sealed.append(published.experience.seal())
+                    self._log.add([lesson_of(published.experience)])
         state = _State(
             event.step.cycle,
             tuple(agent.view for agent in self._agents.values()),

@@ -29,6 +29,7 @@ import numpy as np
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience, Sealed, View
+from swarm_runtime.core.lessons import Lesson, lesson_of
 from swarm_runtime.errors import ConfigError
 from swarm_runtime.memory.derived import Derived
 from swarm_runtime.memory.pattern import ContextSpace, space_from_json, space_to_json
@@ -337,6 +338,10 @@ class ReasoningBank:
     def sealed(self, until: View | None = None, after: View | None = None) -> list[Sealed]:
         """Return the same, sealed."""
         return self._store.sealed(after, until)
+
+    def lessons(self, until: View | None = None, after: View | None = None) -> list[Lesson]:
+        """Return what agents' experiences teach, in canonical order, in the form that travels."""
+        return [lesson_of(one) for one in self.experiences(after, until)]
 
     def verify(self) -> int:
         """Read the whole log and check it; return how many records there are.

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm_runtime.config import MemorySettings
-from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
+from swarm_runtime.core.knowledge import REWARD_SCALE
+from swarm_runtime.core.lessons import Teaching
 
 __all__ = [
     "CONFIDENCE_WEIGHTS",
@@ -98,12 +99,12 @@ class Statistics:
         self.last_known_s = np.full((cells, approaches), NEVER, dtype=np.int64)
         self.newest_s = NEVER
 
-    def fold(self, experiences: Sequence[Experience], *, shadow_teaches: bool) -> None:
+    def fold(self, experiences: Sequence[Teaching], *, shadow_teaches: bool) -> None:
         """Add experiences, in any order; ``safla.learn`` holds the guard that is needed before.
 
         Parameters
         ----------
-        experiences : sequence of Experience
+        experiences : sequence of Experience or Taught
             Their approaches must be those of these statistics, in the same order.
         shadow_teaches : bool
             Whether outcomes of candidates that were not chosen count.

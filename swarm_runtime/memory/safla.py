@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience
+from swarm_runtime.core.lessons import Teaching
 from swarm_runtime.memory.ranking import Choice, Estimates, Statistics, choose, estimate
 
 __all__ = ["Draft", "adapt", "analyse", "apply", "learn", "observe"]
@@ -162,7 +163,7 @@ def analyse(
 
 def learn(
     statistics: Statistics,
-    experiences: Sequence[Experience],
+    experiences: Sequence[Teaching],
     *,
     as_of_s: int,
     shadow_teaches: bool,
@@ -173,7 +174,7 @@ def learn(
     ----------
     statistics : Statistics
         Changed in place.
-    experiences : sequence of Experience
+    experiences : sequence of Experience or Taught
         In any order, each one offered until it is folded and not again. One whose outcome is
         known only later is passed over; offer it again when its time has come.
     as_of_s : int

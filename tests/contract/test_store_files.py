@@ -192,6 +192,16 @@ def test_damage_inside_is_never_read_as_knowledge(path: Path) -> None:
     assert unharmed < len(whole) / 4096 / 4
 
 
+def test_damage_to_the_structure_is_recognised_on_opening(path: Path) -> None:
+    whole = filled(path)
+    leaves = [at for at in range(4096, len(whole), 4096) if whole[at] == 0x0D]
+    assert leaves
+    for at in leaves:
+        path.write_bytes(whole[:at] + bytes(16) + whole[at + 16 :])
+        with pytest.raises(StoreError, match="backup"):
+            SqliteStore(path)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

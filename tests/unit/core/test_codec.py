@@ -18,6 +18,8 @@ ARRAYS = hnp.arrays(
     dtype=st.sampled_from(["<f8", "<f4", "<i8", "<i4", "<i2", "|i1", "|b1", "<U3", "<M8[s]"]),
     shape=hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
 )
+#: Any text but the one that stands for an array.
+KEYS = st.text().filter(lambda key: key != "\0array")
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -25,7 +27,7 @@ VALUES = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text()
     | ARRAYS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )
 
@@ -51,7 +53,7 @@ def test_what_is_encoded_comes_back(value: Any) -> None:
     assert same(decode(encode(value)), value)
 
 
-@given(st.dictionaries(st.text(), VALUES, max_size=5))
+@given(st.dictionaries(KEYS, VALUES, max_size=5))
 def test_the_order_in_which_a_dict_was_built_does_not_show(value: dict[str, Any]) -> None:
     assert encode(value) == encode(dict(reversed(value.items())))
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm_runtime.core.codec import encode
-from swarm_runtime.core.knowledge import Experience, ExperienceLog, Sealed, merge_views
-from tests.experiences import experience, histories, random_experience
+from swarm_runtime.core.knowledge import Experience, Sealed, merge_views
+from tests.experiences import experience, random_experience
 
 VIEWS = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9))
 
@@ -101,33 +101,3 @@ def test_a_seal_that_names_another_experience_is_refused(name: str, value: Any) 
     forged: Sealed = replace(experience().seal(), **{name: value})
     with pytest.raises(ValueError, match=name):
         forged.open()
-
-
-@given(histories(), st.data())
-def test_a_log_holds_the_same_whatever_arrives_twice_or_interleaved(
-    found: list[Experience], data: st.DataObject
-) -> None:
-    in_order = sorted(found, key=lambda one: one.epoch)
-    twice = [one.seal() for one in in_order for _ in range(data.draw(st.integers(1, 2)))]
-    log = ExperienceLog()
-    log.add(twice)
-    log.add(one.seal() for one in in_order)
-    for agent, count in log.view().items():
-        held = log.opened(agent, 0, count)
-        assert [one.epoch for one in held] == list(range(1, count + 1))
-        assert [one.seal() for one in held] == log.between(agent, 0, count)
-    assert sum(log.view().values()) == len(found)
-
-
-def test_a_log_refuses_a_gap() -> None:
-    log = ExperienceLog()
-    with pytest.raises(ValueError, match="epoch 2 of a came after 0"):
-        log.add([experience(epoch=2).seal()])
-
-
-def test_a_log_says_what_is_missing() -> None:
-    log = ExperienceLog()
-    log.add([experience().seal()])
-    assert log.between("a", 1, 1) == []
-    with pytest.raises(KeyError, match="only 1 are here"):
-        log.between("a", 0, 2)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import topologies
 
+import topologies
 from swarm_runtime.config import MemorySettings
-from swarm_runtime.core.knowledge import ExperienceLog
+from swarm_runtime.core.lessons import LessonLog, lesson_of
 from swarm_runtime.core.messages import (
     BlockTraded,
     HopClosed,
@@ -30,11 +30,11 @@ KINDS = {"me": "trade", "twin": "trade", "stranger": "other"}
 MEMORY = MemorySettings(withheld_fraction=0.0, confidence_threshold=0.0)
 
 
-def agent(log: ExperienceLog | None = None, *, memory: MemorySettings | None = MEMORY) -> Agent:
+def agent(log: LessonLog | None = None, *, memory: MemorySettings | None = MEMORY) -> Agent:
     return Agent(
         AgentSpec("me", "trade", SYMBOLS, CANDIDATES),
         seed=4,
-        log=log or ExperienceLog(),
+        log=log or LessonLog(),
         topology=topologies.build("star", list(KINDS), seed=0, fanout=1),
         kinds=KINDS,
         learning=None if memory is None else Learning.of(memory, SPACE),
@@ -54,18 +54,20 @@ def choice(one: Agent, cycle: int = 0, now: int = 100 * DAY_S) -> Trade:
     return trade
 
 
-def taught(log: ExperienceLog, name: str, *, known_at_s: int, task_type: str = "trade") -> None:
+def taught(log: LessonLog, name: str, *, known_at_s: int, task_type: str = "trade") -> None:
     """Put an experience into the log in which "slow" was clearly the best."""
     log.add(
         [
-            experience(
-                name,
-                known_at_s=known_at_s,
-                cells=[0] * 30,
-                excess=[(-0.5, -0.5, 1.0)] * 30,
-                approaches=CANDIDATES,
-                task_type=task_type,
-            ).seal()
+            lesson_of(
+                experience(
+                    name,
+                    known_at_s=known_at_s,
+                    cells=[0] * 30,
+                    excess=[(-0.5, -0.5, 1.0)] * 30,
+                    approaches=CANDIDATES,
+                    task_type=task_type,
+                )
+            )
         ]
     )
 
@@ -89,7 +91,7 @@ def test_a_memory_that_knows_nothing_chooses_just_as_no_memory_does() -> None:
 
 
 def test_what_a_neighbour_learnt_is_applied_once_it_has_arrived() -> None:
-    log = ExperienceLog()
+    log = LessonLog()
     one = agent(log)
     taught(log, "twin", known_at_s=DAY_S)
     assert (choice(one).reason == Reason.ABSTAINED).all()
@@ -100,7 +102,7 @@ def test_what_a_neighbour_learnt_is_applied_once_it_has_arrived() -> None:
 
 
 def test_what_is_known_only_tomorrow_is_not_used_today_and_is_used_tomorrow() -> None:
-    log = ExperienceLog()
+    log = LessonLog()
     one = agent(log)
     taught(log, "twin", known_at_s=50 * DAY_S)
     tell(one, "twin")
@@ -109,7 +111,7 @@ def test_what_is_known_only_tomorrow_is_not_used_today_and_is_used_tomorrow() ->
 
 
 def test_another_kind_of_agent_teaches_nothing() -> None:
-    log = ExperienceLog()
+    log = LessonLog()
     one = agent(log)
     taught(log, "stranger", known_at_s=DAY_S, task_type="other")
     tell(one, "stranger")
@@ -155,7 +157,7 @@ def test_an_outcome_without_a_round_is_refused() -> None:
 
 
 def test_an_agent_that_goes_back_forgets_what_it_learnt_since() -> None:
-    log = ExperienceLog()
+    log = LessonLog()
     one = agent(log)
     taught(log, "twin", known_at_s=DAY_S)
     tell(one, "twin")
