@@ -302,10 +302,18 @@ def clears_gate(estimates: Estimates, settings: MemorySettings) -> npt.NDArray[n
     -------
     ndarray of bool, shape (n, K)
     """
+    return _cleared(
+        estimates, settings, estimates.lower_bound(settings.bound_z), estimates.confidence
+    )
+
+
+def _cleared(
+    estimates: Estimates, settings: MemorySettings, lower: Floats, confidence: Floats
+) -> npt.NDArray[np.bool_]:
     return (
-        (estimates.lower_bound(settings.bound_z) > 0.0)
+        (lower > 0.0)
         & (estimates.outcomes >= settings.minimum_usage)
-        & (estimates.confidence >= settings.confidence_threshold)
+        & (confidence >= settings.confidence_threshold)
     )
 
 
@@ -333,29 +341,21 @@ def choose(
     rows = np.arange(len(available))
     approaches = estimates.mean.shape[1]
     lower = estimates.lower_bound(settings.bound_z)
-    cleared = clears_gate(estimates, settings)
+    confidence = estimates.confidence
+    cleared = _cleared(estimates, settings, lower, confidence)
     best = np.where(cleared, lower, -np.inf).argmax(axis=1)
     recommended = cleared[rows, best] & available
     withheld = recommended & (withhold_draws < settings.withheld_fraction)
     applied = recommended & ~withheld
     blind = explore(available, approaches, explore_draws, Reason.ABSTAINED)
     chosen = np.where(applied, best, blind.chosen).astype(np.int16)
-    evidence = np.stack(
-        [
-            part[rows, best]
-            for part in (
-                estimates.mean,
-                lower,
-                estimates.outcomes,
-                estimates.success,
-                estimates.usage,
-                estimates.recency,
-                estimates.similarity,
-                estimates.confidence,
-            )
-        ],
-        axis=1,
-    )
+    evidence = np.full((len(rows), len(EVIDENCE)), np.nan, dtype=np.float32)
+    at = np.flatnonzero(recommended)
+    if len(at):
+        computed = {"lower_bound": lower, "confidence": confidence}
+        for column, name in enumerate(EVIDENCE):
+            part = computed[name] if name in computed else getattr(estimates, name)
+            evidence[at, column] = part[at, best[at]]
     share = settings.withheld_fraction / approaches
     kept = np.where(chosen == best, 1.0 - settings.withheld_fraction + share, share)
     return Choice(
@@ -364,5 +364,5 @@ def choose(
             applied, int(Reason.APPLIED), np.where(withheld, int(Reason.WITHHELD), blind.reason)
         ).astype(np.int8),
         propensity=np.where(recommended, kept, 1.0 / approaches).astype(np.float32),
-        evidence=np.where(recommended[:, None], evidence, np.nan).astype(np.float32),
+        evidence=evidence,
     )
