@@ -225,7 +225,12 @@ class Agent:
         settings = self._learning.settings
         statistics = self._known_by(now)
         estimates = safla.adapt(
-            statistics, event.cells, self._learning.similarity, self._learning.recency, now
+            statistics,
+            event.cells,
+            self._learning.similarity,
+            self._learning.recency,
+            now,
+            copies=len(self._teachers) if settings.shadow_teaches else 1,
         )
         return safla.apply(estimates, settings, event.available, blind, withhold)
 

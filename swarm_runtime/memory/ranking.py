@@ -204,6 +204,8 @@ def estimate(
     similarity: Floats,
     recency: Floats,
     as_of_s: int,
+    *,
+    copies: int = 1,
 ) -> Estimates:
     """Read the statistics for some contexts.
 
@@ -217,6 +219,9 @@ def estimate(
     recency : ndarray of float64
         From ``recency_table``.
     as_of_s : int
+    copies : int (>= 1)
+        How many teachers report the same fact: agents of one kind that trade the same symbols
+        all compute the same shadow outcomes, and ten reports of one event are not ten outcomes.
     """
     counters = statistics.counters
     count, _, approaches = counters.shape
@@ -225,7 +230,7 @@ def estimate(
     nearby = (weights > 0).astype(np.float64) @ counters[:, _TRIALS, :]
     trials = sums[:, _TRIALS]
     some = np.maximum(trials, 1.0)
-    outcomes = trials / SIMILARITY_SCALE
+    outcomes = trials / (SIMILARITY_SCALE * copies)
     mean = sums[:, _REWARD] / some
     # One pseudo-outcome of unit variance keeps two lucky outcomes from looking certain.
     spread = np.maximum(sums[:, _SQUARE] / some - mean * mean, 0.0) / REWARD_SCALE**2

@@ -203,6 +203,8 @@ def adapt(
     similarity: npt.NDArray[np.float64],
     recency: npt.NDArray[np.float64],
     as_of_s: int,
+    *,
+    copies: int = 1,
 ) -> Estimates:
     """Say what is known by now of each approach in some contexts.
 
@@ -218,6 +220,8 @@ def adapt(
         From ``ranking.recency_table``.
     as_of_s : int
         Now, in seconds.
+    copies : int (>= 1)
+        How many teachers report the same fact.
 
     Raises
     ------
@@ -228,7 +232,7 @@ def adapt(
         raise ValueError(
             f"the statistics know an outcome of {statistics.newest_s}, which is after {as_of_s}"
         )
-    return estimate(statistics, cells, similarity, recency, as_of_s)
+    return estimate(statistics, cells, similarity, recency, as_of_s, copies=copies)
 
 
 def apply(

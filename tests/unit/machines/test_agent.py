@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -176,3 +178,25 @@ def test_it_sends_what_its_topology_says() -> None:
         "twin",
         "stranger",
     ]
+
+
+def test_ten_reports_of_one_event_are_not_ten_outcomes() -> None:
+    many = {f"twin-{number}": "trade" for number in range(9)} | KINDS
+    one_event = experience(cells=[0] * 3, excess=[(-0.2, -0.3, 0.5)] * 3, approaches=CANDIDATES)
+    log = LessonLog()
+    crowd = Agent(
+        AgentSpec("me", "trade", SYMBOLS, CANDIDATES),
+        seed=4,
+        log=log,
+        topology=topologies.build("star", list(many), seed=0, fanout=1),
+        kinds=many,
+        learning=Learning.of(MEMORY, SPACE),
+    )
+    # The same three outcomes, told by one of eleven teachers, or by all of them.
+    for number in range(9):
+        log.add([lesson_of(dataclasses.replace(one_event, agent=f"twin-{number}"))])
+    tell(crowd, "twin-0")
+    assert (choice(crowd).reason == Reason.ABSTAINED).all()
+    for number in range(1, 9):
+        tell(crowd, f"twin-{number}")
+    assert (choice(crowd, 1).reason == Reason.ABSTAINED).all()
