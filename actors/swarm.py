@@ -28,6 +28,9 @@ __all__ = ["RaySwarm"]
 
 #: How often the driver looks how far the run has come.
 _LOOK_S = 0.1
+#: Of each host: one for the command under way, one that answers peers, one that tells the pid,
+#: and one to spare for a command whose time has run out.
+_THREADS = 4
 #: Restarted for ever: how often a piece of work may fail is the coordinator's to say.
 _RESTARTED = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
 
@@ -53,7 +56,7 @@ class RaySwarm:
         }
         # Not as constructors' arguments: what a restart needs must not lie in an object store.
         self._bars = ray.put(bars)
-        host_class = ray.remote(TradingHost).options(**_RESTARTED, max_concurrency=1_000)
+        host_class = ray.remote(TradingHost).options(**_RESTARTED, max_concurrency=_THREADS)
         self._hosts: list[Any] = [
             host_class.remote(index, plan) for index in range(len(plan.placement))
         ]

@@ -158,9 +158,10 @@ class MemorySettings(_Section):
         Outcomes a pattern needs before it is applied.
     bound_z : float
         A candidate is applied when its mean excess reward minus this many standard errors is
-        above zero. It is the best of several that is applied, so luck has several chances: with
-        9 candidates and 20 outcomes of coin flips, 1 applies one of them in 89 % of cases, 2 in
-        27 %, 2.5 in 10 %.
+        above zero. The best of several is applied, so luck has several chances: with 9 candidates
+        and 20 outcomes of coin flips, 1 applies one of them in 89 % of cases, 2 in 27 %, 2.5 in
+        10 %. The default is lax because the alternative is a blind choice: following luck is then
+        no worse, and finding what works sooner is better (benchmarks/honesty).
     withheld_fraction : float
         Share of recommendations withheld at random, so that their uplift can be measured.
     shadow_teaches : bool
@@ -173,7 +174,7 @@ class MemorySettings(_Section):
     half_life_days: float = pydantic.Field(365.0, gt=0)
     confidence_threshold: float = pydantic.Field(0.5, ge=0, le=1)
     minimum_usage: int = pydantic.Field(3, ge=1)
-    bound_z: float = pydantic.Field(2.5, ge=0, le=10)
+    bound_z: float = pydantic.Field(1.0, ge=0, le=10)
     withheld_fraction: float = pydantic.Field(0.05, ge=0, le=0.5)
     shadow_teaches: bool = True
 

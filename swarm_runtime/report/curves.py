@@ -84,9 +84,11 @@ def drawdown(equity: Integers, start: int) -> Floats:
 
 
 def spread(arm: ArmSeries) -> Floats:
-    """Return which share of all experiences each agent knew when each round opened.
+    """Return which share of a round's experiences had reached each agent when the next opened.
 
-    When round r opens, every agent has had r experiences: one for each round that is over.
+    Every agent has one experience a round. What an agent lacks of older rounds counts against the
+    newest, so the share is 1 only for an agent that knows all there is. (Of *all* experiences so
+    far every agent soon knows nearly all, however slowly news travels.)
 
     Returns
     -------
@@ -94,7 +96,9 @@ def spread(arm: ArmSeries) -> Floats:
         Row 0 is the second round; before the first there was nothing to know.
     """
     known = np.stack([agent.known for agent in arm.agents], axis=1)[1:].astype(np.float64)
-    return known / (np.arange(1, len(known) + 1)[:, None] * len(arm.agents))
+    count = len(arm.agents)
+    older = np.arange(len(known))[:, None] * count
+    return np.clip((known - older) / count, 0.0, 1.0)
 
 
 def _kept(bars: int, points: int) -> Integers:

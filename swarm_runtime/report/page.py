@@ -109,9 +109,10 @@ def _sections(
             (
                 "knowledge",
                 "Knowledge spreading over the swarm",
-                '<p class="note">Share of all experiences of the swarm that an agent knew when a '
-                "round opened: the agent that knew least, the mean, and the one that knew most.</p>"
-                + _chart("spread-chart", "Share of all experiences known: least, mean, most")
+                '<p class="note">Share of a round’s experiences, of all agents, that had reached '
+                "an agent when the next round opened: the agent that knew least, the mean, and the "
+                "one that knew most.</p>"
+                + _chart("spread-chart", "Share of the last round known: least, mean, most")
                 + samples.knowledge_table(main),
             ),
             (

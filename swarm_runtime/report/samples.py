@@ -57,7 +57,7 @@ def equity_table(arms: Sequence[ArmSeries], cash_usd: float) -> str:
 
 
 def knowledge_table(arm: ArmSeries) -> str:
-    """Return which share of all experiences the agents knew, at a few rounds."""
+    """Return which share of the last round's experiences the agents knew, at a few rounds."""
     shares = spread(arm)
     rows: list[tuple[Sequence[str], Sequence[Cell]]] = [
         (
@@ -67,7 +67,7 @@ def knowledge_table(arm: ArmSeries) -> str:
         for at, row in ((at, shares[at]) for at in _sampled(len(shares)))
     ]
     headings = [("Round opened", ""), ("Least", ""), ("Mean", ""), ("Most", "")]
-    return _as_table("Share of all experiences known by an agent", headings, rows)
+    return _as_table("Share of the last round’s experiences known by an agent", headings, rows)
 
 
 def use_table(arm: ArmSeries) -> str:
