@@ -36,7 +36,6 @@ from swarm_runtime.core.messages import (
     WriteRound,
 )
 from swarm_runtime.errors import DegradedError
-from swarm_runtime.machines.coordinator import Coordinator
 from swarm_runtime.replay.journal import Journal
 from swarm_runtime.replay.plan import Plan
 
@@ -61,13 +60,13 @@ class CoordinatorActor:
         self._hosts: list[Any] = []
         self._bank: Any = None
         self._view: View = {}
-        self._bars: Any = None
+        self._prepared: Any = None
 
     async def pid(self) -> int:
         """Return the process's id; answers also say that the actor is up."""
         return os.getpid()
 
-    async def run(self, arm: str, hosts: list[Any], bank: Any, bars: list[Any]) -> None:
+    async def run(self, arm: str, hosts: list[Any], bank: Any, prepared: list[Any]) -> None:
         """Run an arm to its end, from where the journal stands.
 
         Parameters
@@ -76,8 +75,8 @@ class CoordinatorActor:
         hosts : list of actor handles
         bank : actor handle or None
             None only if the arm has no memory.
-        bars : list of one object reference
-            The bars, which hosts read in place (in a list, so that Ray does not fetch them here).
+        prepared : list of one object reference
+            What hosts read in place (in a list, so that Ray does not fetch it here).
 
         Raises
         ------
@@ -85,18 +84,10 @@ class CoordinatorActor:
             If faults could not be masked.
         """
         plan = self._plan
-        self._hosts, self._bank, (self._bars,) = hosts, bank, bars
+        self._hosts, self._bank, (self._prepared,) = hosts, bank, prepared
         last = self._journal.last(arm)
         self._view = dict(last.view)
-        machine = Coordinator(
-            arm,
-            hosts=len(self._hosts),
-            blocks=plan.blocks,
-            with_memory=arm == "on",
-            hops=plan.settings.swarm.hops_per_round,
-            faults=plan.settings.faults,
-            first_attempt=self._journal.begin_life(arm) * 1_000,
-        )
+        machine = plan.coordinator(arm, self._journal.begin_life(arm) * 1_000)
         checkpoints = last.checkpoints or (None,) * len(self._hosts)
         effects = machine.handle(Start(last.cycle + 1, checkpoints, last.view), 0.0)
         under_way: set[asyncio.Task[CoordinatorEvent]] = set()
@@ -174,7 +165,7 @@ class CoordinatorActor:
         while True:
             left = deadline - asyncio.get_running_loop().time()
             try:
-                begun = handle.begin.remote(full, self._hosts, self._bars)
+                begun = handle.begin.remote(full, self._hosts, self._prepared)
                 await asyncio.wait_for(begun, max(left, 0.1))
                 return HostRevived(revive.host, begin.step)
             except RayActorError as error:

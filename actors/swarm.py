@@ -22,7 +22,7 @@ from actors.trading_agent import TradingHost
 from swarm_runtime.errors import DegradedError
 from swarm_runtime.replay.journal import Journal
 from swarm_runtime.replay.plan import Plan
-from swarm_runtime.trading.bars import Bars
+from swarm_runtime.trading.prepared import Prepared
 
 __all__ = ["RaySwarm"]
 
@@ -41,11 +41,11 @@ class RaySwarm:
     Parameters
     ----------
     plan : Plan
-    bars : Bars
+    prepared : Prepared
     journal_path, bank_path : Path
     """
 
-    def __init__(self, plan: Plan, bars: Bars, journal_path: Path, bank_path: Path) -> None:
+    def __init__(self, plan: Plan, prepared: Prepared, journal_path: Path, bank_path: Path) -> None:
         self._plan = plan
         self._journal_path = journal_path
         here: dict[str, Any] = {
@@ -55,7 +55,7 @@ class RaySwarm:
             ),
         }
         # Not as constructors' arguments: what a restart needs must not lie in an object store.
-        self._bars = ray.put(bars)
+        self._prepared = ray.put(prepared)
         host_class = ray.remote(TradingHost).options(**_RESTARTED, max_concurrency=_THREADS)
         self._hosts: list[Any] = [
             host_class.remote(index, plan) for index in range(len(plan.placement))
@@ -120,7 +120,9 @@ class RaySwarm:
         tries = 0
         with Journal(self._journal_path) as journal:
             while True:
-                running = self._coordinator.run.remote(arm, self._hosts, self._bank, [self._bars])
+                running = self._coordinator.run.remote(
+                    arm, self._hosts, self._bank, [self._prepared]
+                )
                 while not ray.wait([running], timeout=_LOOK_S)[0]:
                     if progress is not None:
                         progress(arm, journal.last_cycle(arm) + 1, len(self._plan.blocks))

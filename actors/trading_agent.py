@@ -28,8 +28,7 @@ from swarm_runtime.core.messages import (
 )
 from swarm_runtime.machines.host import Host
 from swarm_runtime.replay.plan import Plan
-from swarm_runtime.trading.bars import Bars
-from swarm_runtime.trading.desk import Desk
+from swarm_runtime.trading.prepared import Prepared
 
 __all__ = ["TradingHost"]
 
@@ -47,7 +46,6 @@ class TradingHost:
     def __init__(self, index: int, plan: Plan) -> None:
         self._index = index
         self._plan = plan
-        self._desk: Desk | None = None
         self._arm = ""
         self._host: Host | None = None
         self._peers: list[Any] = []
@@ -57,7 +55,7 @@ class TradingHost:
         """Return the process's id; answers also say that the actor is up."""
         return os.getpid()
 
-    def begin(self, begin: Begin, peers: list[Any], bars: Bars) -> Done:
+    def begin(self, begin: Begin, peers: list[Any], prepared: Prepared) -> Done:
         """Take up a state.
 
         Parameters
@@ -65,16 +63,13 @@ class TradingHost:
         begin : Begin
         peers : list of actor handles
             All hosts, in order.
-        bars : Bars
-            From the object store, where they lie once for all hosts of a node.
+        prepared : Prepared
+            From the object store, where it lies once for all hosts of a node.
         """
         with self._lock:
             self._peers = peers
-            if self._desk is None:
-                kinds = [spec.kind for spec in self._plan.placement[self._index]]
-                self._desk = self._plan.desk(bars, kinds)
             if self._host is None or self._arm != begin.step.arm:
-                self._host = self._plan.host(self._index, begin.step.arm, self._desk)
+                self._host = self._plan.host(self._index, begin.step.arm, prepared)
                 self._arm = begin.step.arm
             (done,) = self._host.handle(begin, 0)
         assert isinstance(done, Done)

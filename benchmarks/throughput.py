@@ -12,6 +12,7 @@ return minus costs, for the same number of decisions, in the same run.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -37,6 +38,7 @@ from swarm_runtime.replay.plan import Plan, make_plan
 from swarm_runtime.simulator import Simulator
 from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.data import load_bundled
+from swarm_runtime.trading.prepared import Prepared
 from swarm_runtime.trading.synthetic import planted_regimes
 
 #: What a case is: name, agents, agents per actor (0: all in this process), default data.
@@ -74,8 +76,13 @@ def case_settings(agents: int, per_actor: int, default_data: bool) -> Settings:
     return load(environment={}, overrides=overrides)
 
 
+def prepared_for(plan: Plan, arm: str, bars: Bars) -> Prepared:
+    """Return what an arm needs of the market; without memory, what-ifs are not computed."""
+    return dataclasses.replace(plan, arms=(arm,)).prepare(bars)
+
+
 def once_here(plan: Plan, bars: Bars) -> dict[str, float]:
-    """Return the seconds of each arm in this process; getting targets counts with the first."""
+    """Return the seconds of each arm in this process, preparing the market included."""
     seconds = {}
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -84,25 +91,27 @@ def once_here(plan: Plan, bars: Bars) -> dict[str, float]:
     ):
         for arm in plan.arms:
             started_s = time.perf_counter()
-            Simulator(plan, plan.desk(bars), journal, bank).run(arm)
+            Simulator(plan, prepared_for(plan, arm, bars), journal, bank).run(arm)
             seconds[arm] = time.perf_counter() - started_s
     return seconds
 
 
 def once_on_ray(plan: Plan, bars: Bars) -> dict[str, float]:
-    """Return the seconds of each arm on Ray, once its actors are up."""
+    """Return the seconds of each arm on Ray, once its actors are up; preparing included."""
     from actors.swarm import RaySwarm
 
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
         journal, bank = Path(folder) / "journal.sqlite", Path(folder) / "bank.sqlite"
         for arm in plan.arms:
-            # New actors for each arm: else the second would find targets computed already.
-            with RaySwarm(plan, bars, journal, bank) as swarm:
+            started_s = time.perf_counter()
+            prepared = prepared_for(plan, arm, bars)
+            preparing_s = time.perf_counter() - started_s
+            with RaySwarm(plan, prepared, journal, bank) as swarm:
                 swarm.pids()
                 started_s = time.perf_counter()
                 swarm.run(arm)
-                seconds[arm] = time.perf_counter() - started_s
+                seconds[arm] = preparing_s + time.perf_counter() - started_s
     return seconds
 
 

@@ -28,6 +28,7 @@ from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.data import load_bundled
 from swarm_runtime.trading.lookahead import LookaheadReport
 from swarm_runtime.trading.lookahead import check_strategy as _check
+from swarm_runtime.trading.prepared import Prepared
 from swarm_runtime.trading.registry import load_strategy
 from swarm_runtime.trading.strategies.base import checked_targets
 
@@ -72,7 +73,8 @@ def run(
         If faults could not be masked; ``resume`` goes on.
     """
     plan, bars = make_plan(settings, hosts=1 if settings.shell == "local" else None)
-    plan.desk(bars)  # a strategy that fails on these bars fails here, before a folder is made
+    # A strategy that fails on these bars fails here, before a folder is made.
+    market = _prepared(plan, bars)
     now = datetime.datetime.now(datetime.UTC)
     run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     folder = RunFolder.create(
@@ -82,7 +84,7 @@ def run(
         sources=plan.sources,
         fingerprint=plan.bars_fingerprint,
     )
-    return _finish(folder, run_id, plan, bars, progress)
+    return _finish(folder, run_id, plan, market, progress)
 
 
 def resume(path: Path, *, progress: Progress | None = None) -> RunResult:
@@ -106,7 +108,7 @@ def resume(path: Path, *, progress: Progress | None = None) -> RunResult:
             raise RunFolderError(
                 str(path), f"strategy {source.name} has changed since the run began; run it anew"
             )
-    return _finish(folder, about["run_id"], plan, bars, progress)
+    return _finish(folder, about["run_id"], plan, _prepared(plan, bars), progress)
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -149,9 +151,9 @@ def try_out(settings: Settings) -> Findings:
         If something in the settings can't be used.
     """
     plan, bars = make_plan(settings, hosts=1)
-    desk = plan.desk(bars)
+    prepared = plan.prepare(bars)
     with Journal(":memory:") as journal, _bank(plan, ":memory:") as bank:
-        simulator = Simulator(plan, desk, journal, bank)
+        simulator = Simulator(plan, prepared, journal, bank)
         for arm in plan.arms:
             simulator.run(arm)
         return find(plan, bars, journal, bank)
@@ -161,23 +163,40 @@ def _bank(plan: Plan, path: str) -> ReasoningBank:
     return ReasoningBank.open(path, space=market_space(), settings=plan.settings.memory)
 
 
+@dataclass(frozen=True, slots=True)
+class _Market:
+    """What was prepared, and how long that took."""
+
+    prepared: Prepared
+    seconds: float
+
+
+def _prepared(plan: Plan, bars: Bars) -> _Market:
+    started_s = time.perf_counter()
+    return _Market(plan.prepare(bars), time.perf_counter() - started_s)
+
+
 def _finish(
-    folder: RunFolder, run_id: str, plan: Plan, bars: Bars, progress: Progress | None
+    folder: RunFolder, run_id: str, plan: Plan, market: _Market, progress: Progress | None
 ) -> RunResult:
+    bars = market.prepared.bars
+    with Journal(folder.journal) as journal:
+        done_before = sum(journal.last_cycle(arm) + 1 for arm in plan.arms)
+    run_arms = _run_on_ray if plan.settings.shell == "ray" else _run_here
+    seconds = {"prepare_s": market.seconds, **run_arms(folder, plan, market.prepared, progress)}
     began_s = time.perf_counter()
-    timing = _run_on_ray if plan.settings.shell == "ray" else _run_here
-    seconds = timing(folder, plan, bars, progress)
     with Journal(folder.journal) as journal, _bank(plan, str(folder.bank)) as bank:
         findings = find(plan, bars, journal, bank)
         faults = journal.faults()
     decisions = sum(agent["decisions"] for agent in findings.results["agents"]) * len(plan.arms)
-    # A resumed run timed only the part that it ran; a rate of the whole would be a lie.
+    # Only the rounds that were run now: a resumed run did the others at another time.
+    share = 1.0 - done_before / (len(plan.blocks) * len(plan.arms))
     run_facts = {
         "run_id": run_id,
         "timing": {
             **seconds,
-            "report_s": time.perf_counter() - began_s - sum(seconds.values()),
-            "bar_decisions_per_s": decisions / seconds["replay_s"],
+            "report_s": time.perf_counter() - began_s,
+            "bar_decisions_per_s": decisions * share / (seconds["prepare_s"] + seconds["replay_s"]),
         },
         "faults": {
             "restarts": len({(arm, cycle, part) for arm, cycle, part, _ in faults}),
@@ -194,11 +213,11 @@ def _finish(
 
 
 def _run_here(
-    folder: RunFolder, plan: Plan, bars: Bars, progress: Progress | None
+    folder: RunFolder, plan: Plan, prepared: Prepared, progress: Progress | None
 ) -> dict[str, float]:
     started_s = time.perf_counter()
     with Journal(folder.journal) as journal, _bank(plan, str(folder.bank)) as bank:
-        simulator = Simulator(plan, plan.desk(bars), journal, bank)
+        simulator = Simulator(plan, prepared, journal, bank)
         ready_s = time.perf_counter()
         for arm in plan.arms:
             simulator.run(arm, progress)
@@ -210,7 +229,7 @@ def _run_here(
 
 
 def _run_on_ray(
-    folder: RunFolder, plan: Plan, bars: Bars, progress: Progress | None
+    folder: RunFolder, plan: Plan, prepared: Prepared, progress: Progress | None
 ) -> dict[str, float]:
     # Here, not above: a run in this process, `--help` and the bank alone must not load Ray.
     from actors.cluster import connected
@@ -219,7 +238,7 @@ def _run_on_ray(
     started_s = time.perf_counter()
     with connected():
         init_s = time.perf_counter()
-        with RaySwarm(plan, bars, folder.journal, folder.bank) as swarm:
+        with RaySwarm(plan, prepared, folder.journal, folder.bank) as swarm:
             swarm.pids()
             ready_s = time.perf_counter()
             for arm in plan.arms:

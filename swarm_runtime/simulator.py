@@ -37,10 +37,9 @@ from swarm_runtime.core.messages import (
     WriteRound,
 )
 from swarm_runtime.errors import DegradedError
-from swarm_runtime.machines.coordinator import Coordinator
 from swarm_runtime.replay.journal import Journal
 from swarm_runtime.replay.plan import Plan
-from swarm_runtime.trading.desk import Desk
+from swarm_runtime.trading.prepared import Prepared
 
 __all__ = ["Bank", "Fault", "Simulator"]
 
@@ -70,8 +69,8 @@ class Simulator:
     Parameters
     ----------
     plan : Plan
-    desk : Desk
-        For all kinds of the plan; shared by all hosts and arms.
+    prepared : Prepared
+        From ``plan.prepare``; shared by all hosts and arms.
     journal : Journal
     bank : Bank or None
         None only if no arm has a memory.
@@ -82,14 +81,14 @@ class Simulator:
     def __init__(
         self,
         plan: Plan,
-        desk: Desk,
+        prepared: Prepared,
         journal: Journal,
         bank: Bank | None,
         *,
         fault: Fault = _no_fault,
     ) -> None:
         self._plan = plan
-        self._desk = desk
+        self._prepared = prepared
         self._journal = journal
         self._bank = bank
         self._fault = fault
@@ -112,18 +111,10 @@ class Simulator:
         """
         plan = self._plan
         count = len(plan.placement)
-        self._hosts = [plan.host(index, arm, self._desk) for index in range(count)]
+        self._hosts = [plan.host(index, arm, self._prepared) for index in range(count)]
         self._arm = arm
         last = self._journal.last(arm)
-        coordinator = Coordinator(
-            arm,
-            hosts=count,
-            blocks=plan.blocks,
-            with_memory=arm == "on",
-            hops=plan.settings.swarm.hops_per_round,
-            faults=plan.settings.faults,
-            first_attempt=self._journal.begin_life(arm) * 1_000,
-        )
+        coordinator = plan.coordinator(arm, self._journal.begin_life(arm) * 1_000)
         self._view: View = dict(last.view)
         checkpoints = last.checkpoints or (None,) * count
         effects = deque(coordinator.handle(Start(last.cycle + 1, checkpoints, last.view), 0))
@@ -192,4 +183,4 @@ class Simulator:
 
     def _lose_some(self, host: int, command: HostCommand | Arrived) -> None:
         if self._fault(host, command):
-            self._hosts[host] = self._plan.host(host, self._arm, self._desk)
+            self._hosts[host] = self._plan.host(host, self._arm, self._prepared)

@@ -51,8 +51,8 @@ def simulated_digest(settings: Settings, *, hosts: int, fault: Fault | None = No
         Journal(":memory:") as journal,
         ReasoningBank.open(":memory:", space=space, settings=settings.memory) as bank,
     ):
-        desk = plan.desk(bars)
+        prepared = plan.prepare(bars)
         more = {} if fault is None else {"fault": fault}
         for arm in plan.arms:
-            Simulator(plan, desk, journal, bank, **more).run(arm)
+            Simulator(plan, prepared, journal, bank, **more).run(arm)
         return find(plan, bars, journal, bank).digest

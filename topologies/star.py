@@ -38,9 +38,13 @@ class Star:
         """Return the leaves for the hub, the hub for a leaf."""
         return self._leaves if agent == self._hub else (self._hub,)
 
+    def speakers(self, round_index: int, hop: int) -> Sequence[str]:
+        """Return the leaves in even hops, the hub in odd ones."""
+        return (self._hub,) if hop % 2 == 1 and self._leaves else self._leaves
+
     def open_hop(self, agent: str, round_index: int, hop: int, view: View) -> list[Message]:
         """Leaves call in even hops, the hub in odd ones."""
-        if (agent == self._hub) != (hop % 2 == 1):
+        if agent not in self.speakers(round_index, hop):
             return []
         return [Digest(agent, other, dict(view)) for other in self.neighbours(agent)]
 

@@ -24,7 +24,7 @@ class Purpose(enum.IntEnum):
     #: Which candidate an agent takes when it has nothing to go by, for n subjects; then, from
     #: draw n on, whether a recommendation is withheld.
     CHOOSE = 1
-    #: Which neighbours an agent calls in a hop.
+    #: Who talks to whom in a hop.
     PARTNER = 2
 
 

@@ -68,6 +68,10 @@ class Topology(Protocol):
         """Return with whom an agent may exchange messages, in canonical order."""
         ...
 
+    def speakers(self, round_index: int, hop: int) -> Sequence[str]:
+        """Return who opens a hop with a message; the others only answer."""
+        ...
+
     def open_hop(self, agent: str, round_index: int, hop: int, view: View) -> list[Message]:
         """Return what ``agent`` sends first in a hop, given its view at the hop's start."""
         ...

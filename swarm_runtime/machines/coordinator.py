@@ -13,7 +13,7 @@ Above: the shells, which turn ``Ask`` into calls and lost calls into ``HostLost`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from swarm_runtime.config import FaultSettings
 from swarm_runtime.core.knowledge import View
@@ -57,6 +57,8 @@ class Coordinator:
         Whether experiences are recorded and travel.
     hops : int
         Message hops that open each cycle but the first.
+    speakers : callable
+        (cycle, hop) to the hosts whose agents open that hop; the others only answer.
     faults : FaultSettings
     first_attempt : int
         Attempts are counted from here; a restarted coordinator takes a higher one, so that
@@ -71,6 +73,7 @@ class Coordinator:
         blocks: Sequence[tuple[int, int]],
         with_memory: bool,
         hops: int,
+        speakers: Callable[[int, int], Sequence[int]],
         faults: FaultSettings,
         first_attempt: int = 0,
     ) -> None:
@@ -79,6 +82,7 @@ class Coordinator:
         self._blocks = tuple(blocks)
         self._with_memory = with_memory
         self._hops = hops
+        self._speakers = speakers
         self._faults = faults
         self._attempt = first_attempt
         self._cycle = 0
@@ -145,17 +149,25 @@ class Coordinator:
         self._messages = 0
         self._rounds = {}
         if self._with_memory and self._cycle > 0:
-            return self._ask_all(OpenHop(self.step, 0))
+            return self._open_hop()
+        return self._open_round()
+
+    def _open_hop(self) -> list[CoordinatorEffect]:
+        """Open the first hop from here in which anybody speaks, or else the round."""
+        while self._hop < self._hops:
+            if hosts := self._speakers(self._cycle, self._hop):
+                return self._ask(hosts, OpenHop(self.step, self._hop))
+            self._hop += 1
         return self._open_round()
 
     def _open_round(self) -> list[CoordinatorEffect]:
         self._hop = self._hops
         start, stop = self._blocks[self._cycle]
-        return self._ask_all(OpenRound(self.step, start, stop))
+        return self._ask(self._hosts, OpenRound(self.step, start, stop))
 
-    def _ask_all(self, command: HostCommand) -> list[CoordinatorEffect]:
-        self._waiting = set(self._hosts)
-        return [Ask(host, command) for host in self._hosts]
+    def _ask(self, hosts: Iterable[int], command: HostCommand) -> list[CoordinatorEffect]:
+        self._waiting = set(hosts)
+        return [Ask(host, command) for host in sorted(self._waiting)]
 
     def _answered(self, event: HostAnswered) -> list[CoordinatorEffect]:
         if event.host not in self._waiting or self._lost:
@@ -173,9 +185,7 @@ class Coordinator:
             rounds = [self._rounds[host] for host in self._hosts]
             return [Record(self.step, tuple(one for each in rounds for one in each.sealed))]
         self._hop += 1
-        if self._hop < self._hops:
-            return self._ask_all(OpenHop(self.step, self._hop))
-        return self._open_round()
+        return self._open_hop()
 
     def _write(self) -> WriteRound:
         rounds = tuple(self._rounds[host] for host in self._hosts)

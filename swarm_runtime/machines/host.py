@@ -93,7 +93,7 @@ class Host:
         self._desk = desk
         self._learning = learning
         self._log = LessonLog()
-        features = desk.features
+        features = desk.prepared.features
         self._cells = (
             np.zeros(features.shape[:2], dtype=np.int32)
             if learning is None
@@ -260,12 +260,13 @@ class Host:
     def _open_round(self, event: OpenRound) -> Done:
         assert self._committed is not None
         desk, start, stop = self._desk, event.start, event.stop
-        as_of_s, known_at_s = desk.known_at_s(start - 1), desk.known_at_s(stop - 1)
+        market = desk.prepared
+        as_of_s, known_at_s = market.bars.known_at_s(start - 1), market.bars.known_at_s(stop - 1)
         opened = RoundOpened(
             event.step.cycle,
-            desk.features[start - 1],
+            market.features[start - 1],
             self._cells[start - 1],
-            desk.available(start - 1),
+            market.available[start - 1],
         )
         known = [sum(agent.view.values()) for agent in self._agents.values()]
         trades: list[Trade] = []
@@ -280,11 +281,11 @@ class Host:
             chosen,
             start,
             stop,
-            with_shadows=self._learning is not None,
+            with_outcomes=self._learning is not None,
         )
         sealed: list[Sealed] = []
         if self._learning is not None:
-            volatility = desk.volatility(start - 1)
+            volatility = market.volatility[start - 1]
             for agent, found in zip(self._agents.values(), block.outcomes, strict=True):
                 traded = BlockTraded(found.net_return, found.benchmark, volatility, stop - start)
                 for published in agent.handle(traded, known_at_s):

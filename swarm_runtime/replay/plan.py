@@ -17,11 +17,13 @@ from swarm_runtime.core.topology import Topology
 from swarm_runtime.errors import ConfigError, StrategyError
 from swarm_runtime.machines.agent import AgentSpec, Learning
 from swarm_runtime.machines.context import market_space
+from swarm_runtime.machines.coordinator import Coordinator
 from swarm_runtime.machines.host import Host
 from swarm_runtime.trading import data
 from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.desk import Desk
 from swarm_runtime.trading.lookahead import check_strategy
+from swarm_runtime.trading.prepared import Prepared, prepare
 from swarm_runtime.trading.registry import StrategySource, load_strategy
 from swarm_runtime.trading.strategies.base import checked_targets
 
@@ -84,28 +86,49 @@ class Plan:
             fanout=swarm.fanout,
         )
 
-    def desk(self, bars: Bars, kinds: Sequence[str] | None = None) -> Desk:
-        """Return a desk for some kinds (all by default) over the run's bars.
+    def prepare(self, bars: Bars) -> Prepared:
+        """Return what follows from the bars alone; computed once for all processes.
 
         Raises
         ------
         StrategyError
             If a strategy fails on these bars.
         """
-        strategies = {}
-        for source in self.sources:
-            strategy = source.build()
-            if kinds is None or strategy.kind in kinds:
-                strategies[strategy.kind] = strategy
-        return Desk(bars, strategies, self.settings.trading)
+        strategies = [source.build() for source in self.sources]
+        return prepare(
+            bars,
+            {strategy.kind: strategy for strategy in strategies},
+            self.settings.trading,
+            self.blocks,
+            with_shadows="on" in self.arms,
+        )
 
-    def host(self, index: int, arm: str, desk: Desk) -> Host:
+    def coordinator(self, arm: str, first_attempt: int) -> Coordinator:
+        """Return the coordinator's machine for an arm, in its first state."""
+        topology = self.topology()
+        homes = {spec.agent: at for at, specs in enumerate(self.placement) for spec in specs}
+
+        def speakers(cycle: int, hop: int) -> list[int]:
+            return sorted({homes[agent] for agent in topology.speakers(cycle, hop)})
+
+        return Coordinator(
+            arm,
+            hosts=len(self.placement),
+            blocks=self.blocks,
+            with_memory=arm == "on",
+            hops=self.settings.swarm.hops_per_round,
+            speakers=speakers,
+            faults=self.settings.faults,
+            first_attempt=first_attempt,
+        )
+
+    def host(self, index: int, arm: str, prepared: Prepared) -> Host:
         """Return a host's machine for an arm, in its first state."""
         memory = self.settings.memory
         return Host(
             index,
             self.placement,
-            desk=desk,
+            desk=Desk(prepared, self.settings.trading),
             topology=self.topology(),
             seed=self.settings.seed,
             learning=Learning.of(memory, market_space()) if arm == "on" else None,

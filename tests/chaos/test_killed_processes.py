@@ -40,7 +40,7 @@ def test_a_killed_process_changes_nothing(
     plan, bars = make_plan(settings)
     journal, bank = tmp_path / "journal.sqlite", tmp_path / "bank.sqlite"
     killed: list[int] = []
-    with RaySwarm(plan, bars, journal, bank) as swarm:
+    with RaySwarm(plan, plan.prepare(bars), journal, bank) as swarm:
         before = swarm.pids()
 
         def kill(arm: str, done: int, count: int) -> None:

@@ -22,7 +22,7 @@ def test_ray_and_one_process_give_the_same_digest(
     settings = small(seed=seed, swarm__topology=topology, swarm__agents_per_actor=packed)
     plan, bars = make_plan(settings)
     journal, bank = tmp_path / "journal.sqlite", tmp_path / "bank.sqlite"
-    with RaySwarm(plan, bars, journal, bank) as swarm:
+    with RaySwarm(plan, plan.prepare(bars), journal, bank) as swarm:
         for arm in plan.arms:
             swarm.run(arm)
     on_ray = findings_digest(plan, bars, journal, bank)

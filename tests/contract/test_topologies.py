@@ -96,10 +96,20 @@ def test_when_all_know_the_same_only_questions_travel(name: str) -> None:
 
 
 @everywhere
+@given(cycle=st.integers(0, 50), hop=st.integers(0, 3))
+def test_those_who_open_a_hop_are_those_it_says_it_will_be(name: str, cycle: int, hop: int) -> None:
+    topology = build(name)
+    opening = [agent for agent in MEMBERS if topology.open_hop(agent, cycle, hop, {agent: 1})]
+    assert sorted(topology.speakers(cycle, hop)) == opening
+
+
+@everywhere
 def test_an_agent_alone_sends_nothing(name: str) -> None:
     topology = build(name, members=("lonely",))
     assert topology.open_hop("lonely", 0, 0, {"lonely": 1}) == []
     assert topology.open_hop("lonely", 0, 1, {"lonely": 1}) == []
+    assert not topology.speakers(0, 0)
+    assert not topology.speakers(0, 1)
 
 
 @everywhere

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -34,13 +34,24 @@ from swarm_runtime.machines.coordinator import Coordinator
 HOSTS = 3
 
 
-def coordinator(*, with_memory: bool = True, retries: int = 2, cycles: int = 2) -> Coordinator:
+def everybody(cycle: int, hop: int) -> Sequence[int]:
+    return range(HOSTS)
+
+
+def coordinator(
+    *,
+    with_memory: bool = True,
+    retries: int = 2,
+    cycles: int = 2,
+    speakers: Callable[[int, int], Sequence[int]] = everybody,
+) -> Coordinator:
     return Coordinator(
         "on" if with_memory else "off",
         hosts=HOSTS,
         blocks=[(10 + 5 * at, 15 + 5 * at) for at in range(cycles)],
         with_memory=with_memory,
         hops=2,
+        speakers=speakers,
         faults=FaultSettings(retries=retries, backoff_s=1.0),
         first_attempt=1_000,
     )
@@ -204,3 +215,12 @@ def test_a_resumed_run_goes_on_after_the_last_journaled_cycle() -> None:
 @pytest.mark.parametrize("cycle", [2, 3])
 def test_a_run_that_was_finished_already_is_completed_at_once(cycle: int) -> None:
     assert coordinator().handle(Start(cycle, (b"",) * HOSTS, {}), 0) == [Completed()]
+
+
+def test_only_those_who_speak_in_a_hop_are_asked_and_a_silent_hop_is_left_out() -> None:
+    machine = coordinator(speakers=lambda cycle, hop: [2] if hop == 1 else [])
+    (write,) = answer(machine, answer(machine, start(machine)))
+    (asked,) = answer(machine, [write])
+    assert asked == Ask(2, OpenHop(machine.step, 1))
+    rounds = answer(machine, [asked])
+    assert [effect.host for effect in rounds if isinstance(effect, Ask)] == [0, 1, 2]
