@@ -1,21 +1,24 @@
 """The coordinator's actor: runs the coordinator's machine, and is the journal's one writer.
 
-Lost calls become ``HostLost``; a host that hangs past its deadline is killed, so that Ray restarts
-it. If this actor is killed itself, Ray restarts it, the driver calls ``run`` again, and the
-journal says where to go on.
+It works in steps: whatever the machine asks for is sent to all hosts at once and waited for
+together. Lost calls become ``HostLost``; a host that hangs past its deadline is killed, so that
+Ray restarts it. If this actor is killed itself, Ray restarts it, the driver calls ``run`` again,
+and the journal says where to go on.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError
 
 from actors.cluster import RayActorError
 from swarm_runtime.core.knowledge import View
+from swarm_runtime.core.lessons import Lesson
 from swarm_runtime.core.messages import (
     Ask,
     BankAnswered,
@@ -33,6 +36,7 @@ from swarm_runtime.core.messages import (
     Revive,
     RoundWritten,
     Start,
+    Step,
     WriteRound,
 )
 from swarm_runtime.errors import DegradedError
@@ -56,17 +60,17 @@ class CoordinatorActor:
 
     def __init__(self, plan: Plan, journal_path: str) -> None:
         self._plan = plan
-        self._journal = Journal(journal_path)
+        self._journal_path = journal_path
         self._hosts: list[Any] = []
         self._bank: Any = None
-        self._view: View = {}
         self._prepared: Any = None
+        self._view: View = {}
 
-    async def pid(self) -> int:
+    def pid(self) -> int:
         """Return the process's id; answers also say that the actor is up."""
         return os.getpid()
 
-    async def run(self, arm: str, hosts: list[Any], bank: Any, prepared: list[Any]) -> None:
+    def run(self, arm: str, hosts: list[Any], bank: Any, prepared: list[Any]) -> None:
         """Run an arm to its end, from where the journal stands.
 
         Parameters
@@ -83,39 +87,32 @@ class CoordinatorActor:
         DegradedError
             If faults could not be masked.
         """
-        plan = self._plan
         self._hosts, self._bank, (self._prepared,) = hosts, bank, prepared
-        last = self._journal.last(arm)
-        self._view = dict(last.view)
-        machine = plan.coordinator(arm, self._journal.begin_life(arm) * 1_000)
-        checkpoints = last.checkpoints or (None,) * len(self._hosts)
-        effects = machine.handle(Start(last.cycle + 1, checkpoints, last.view), 0.0)
-        under_way: set[asyncio.Task[CoordinatorEvent]] = set()
-        try:
-            while True:
-                for effect in effects:
-                    if isinstance(effect, Completed):
-                        return
-                    if isinstance(effect, GaveUp):
-                        raise DegradedError(effect.reason)
-                    under_way.add(asyncio.create_task(self._carry_out(effect)))
-                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                effects = []
-                for task in done:
-                    effects += machine.handle(task.result(), 0.0)
-        finally:
-            for task in under_way:
-                task.cancel()
+        with Journal(self._journal_path) as self._journal:
+            last = self._journal.last(arm)
+            self._view = dict(last.view)
+            machine = self._plan.coordinator(arm, self._journal.begin_life(arm) * 1_000)
+            checkpoints = last.checkpoints or (None,) * len(hosts)
+            effects = machine.handle(Start(last.cycle + 1, checkpoints, last.view), 0.0)
+            while not any(isinstance(effect, Completed) for effect in effects):
+                events = self._carry_out(effects)
+                effects = [effect for event in events for effect in machine.handle(event, 0.0)]
 
-    async def _carry_out(self, effect: CoordinatorEffect) -> CoordinatorEvent:
+    def _carry_out(self, effects: Sequence[CoordinatorEffect]) -> list[CoordinatorEvent]:
+        """Carry effects out, those of one kind together; a step's effects are of one kind.
+
+        Where a host was lost, what else was asked for in that step is void, and left out.
+        """
+        if revives := [effect for effect in effects if isinstance(effect, Revive)]:
+            newest = max(revive.begin.step for revive in revives)
+            return self._revive([one for one in revives if one.begin.step == newest])
+        if asks := [effect for effect in effects if isinstance(effect, Ask)]:
+            return self._ask(asks)
+        (effect,) = effects
         match effect:
-            case Ask():
-                return await self._ask(effect)
-            case Revive():
-                return await self._revive(effect)
             case Record():
-                await self._call_bank(lambda: self._bank.record_all.remote(effect.sealed))
-                return BankAnswered(effect.step)
+                self._call_bank(lambda: self._bank.record_all.remote(effect.sealed))
+                return [BankAnswered(effect.step)]
             case WriteRound():
                 for one in effect.rounds:
                     self._view |= {sealed.agent: sealed.epoch for sealed in one.sealed}
@@ -123,73 +120,91 @@ class CoordinatorActor:
                 self._journal.write(
                     step.arm, step.cycle, effect.rounds, effect.messages, self._view
                 )
-                return RoundWritten(step)
-            case Completed() | GaveUp():
-                raise AssertionError("handled by run")
-
-    async def _ask(self, ask: Ask) -> CoordinatorEvent:
-        step = ask.command.step
-        handle = self._hosts[ask.host]
-        try:
-            answer = await asyncio.wait_for(
-                handle.command.remote(ask.command), self._plan.settings.faults.deadline_s
-            )
-        except RayActorError as error:
-            return self._lost(ask.host, step, type(error).__name__)
-        except TimeoutError:
-            # Only a process that is gone can be restarted.
-            ray.kill(handle, no_restart=False)
-            return self._lost(ask.host, step, "no answer within the deadline")
-        match answer:
-            case Done():
-                return HostAnswered(ask.host, answer)
-            case Refused():
-                return self._lost(ask.host, step, answer.reason)
+                return [RoundWritten(step)]
+            case GaveUp():
+                raise DegradedError(effect.reason)
             case _:
-                assert isinstance(answer, HostLost)
-                return self._lost(answer.host, step, answer.reason)
+                raise AssertionError(f"{type(effect).__name__} comes with others of its kind")
 
-    def _lost(self, host: int, step: Any, reason: str) -> HostLost:
+    def _ask(self, asks: Sequence[Ask]) -> list[CoordinatorEvent]:
+        calls = [self._hosts[ask.host].command.remote(ask.command) for ask in asks]
+        ray.wait(calls, num_returns=len(calls), timeout=self._plan.settings.faults.deadline_s)
+        events: list[CoordinatorEvent] = []
+        for ask, call in zip(asks, calls, strict=True):
+            step = ask.command.step
+            answer = self._result(ask.host, step, call)
+            match answer:
+                case Done():
+                    events.append(HostAnswered(ask.host, answer))
+                case Refused():
+                    events.append(self._lost(ask.host, step, answer.reason))
+                case HostLost():
+                    events.append(self._lost(answer.host, step, answer.reason))
+        return events
+
+    def _result(self, host: int, step: Step, call: Any) -> Done | Refused | HostLost:
+        """Return the answer to a call that has had its time."""
+        try:
+            answer: Done | Refused | HostLost = ray.get(call, timeout=0)
+        except RayActorError as error:
+            return HostLost(host, step, type(error).__name__)
+        except GetTimeoutError:
+            # Only a process that is gone can be restarted.
+            ray.kill(self._hosts[host], no_restart=False)
+            return HostLost(host, step, "no answer within the deadline")
+        return answer
+
+    def _lost(self, host: int, step: Step, reason: str) -> HostLost:
         self._journal.write_fault(step.arm, step.cycle, f"host {host}", reason)
         return HostLost(host, step, reason)
 
-    async def _revive(self, revive: Revive) -> CoordinatorEvent:
-        await asyncio.sleep(revive.wait_s)
-        begin, faults = revive.begin, self._plan.settings.faults
-        lessons = []
-        if revive.view and self._bank is not None:
-            lessons = await self._call_bank(lambda: self._bank.lessons.remote(revive.view))
-        full = Begin(begin.step, begin.checkpoint, tuple(lessons))
-        handle = self._hosts[revive.host]
-        deadline = asyncio.get_running_loop().time() + faults.deadline_s
-        while True:
-            left = deadline - asyncio.get_running_loop().time()
-            try:
-                begun = handle.begin.remote(full, self._hosts, self._prepared)
-                await asyncio.wait_for(begun, max(left, 0.1))
-                return HostRevived(revive.host, begin.step)
-            except RayActorError as error:
-                if left <= 0:
-                    return self._lost(revive.host, begin.step, type(error).__name__)
-                await asyncio.sleep(_ASK_AGAIN_S)
-            except TimeoutError:
-                ray.kill(handle, no_restart=False)
-                return self._lost(revive.host, begin.step, "no answer within the deadline")
+    def _revive(self, revives: Sequence[Revive]) -> list[CoordinatorEvent]:
+        """Give hosts their states back, trying until they are up or their time is over."""
+        time.sleep(max(revive.wait_s for revive in revives))
+        view = revives[0].view  # the same for all hosts of a step
+        lessons: list[Lesson] = []
+        if view and self._bank is not None:
+            lessons = self._call_bank(lambda: self._bank.lessons.remote(view))
+        step = revives[0].begin.step
+        left = {revive.host: revive.begin.checkpoint for revive in revives}
+        deadline_s = time.monotonic() + self._plan.settings.faults.deadline_s
+        events: list[CoordinatorEvent] = []
+        while left:
+            hosts = sorted(left)
+            calls = [
+                self._hosts[host].begin.remote(
+                    Begin(step, left[host], tuple(lessons)), self._hosts, self._prepared
+                )
+                for host in hosts
+            ]
+            ray.wait(calls, num_returns=len(calls), timeout=max(0.1, deadline_s - time.monotonic()))
+            for host, call in zip(hosts, calls, strict=True):
+                answer = self._result(host, step, call)
+                if isinstance(answer, Done):
+                    events.append(HostRevived(host, step))
+                elif time.monotonic() < deadline_s:
+                    continue  # Ray is still restarting it
+                else:
+                    assert isinstance(answer, HostLost)
+                    events.append(self._lost(host, step, answer.reason))
+                del left[host]
+            if left:
+                time.sleep(_ASK_AGAIN_S)
+        return events
 
-    async def _call_bank(self, call: Callable[[], Awaitable[Any]]) -> Any:
+    def _call_bank(self, call: Callable[[], Any]) -> Any:
         """Call the bank until it answers; its calls may be repeated."""
-        faults = self._plan.settings.faults
-        deadline = asyncio.get_running_loop().time() + faults.deadline_s
+        deadline_s = time.monotonic() + self._plan.settings.faults.deadline_s
         while True:
-            left = deadline - asyncio.get_running_loop().time()
+            left_s = deadline_s - time.monotonic()
             try:
-                return await asyncio.wait_for(call(), max(left, 0.1))
-            except (RayActorError, TimeoutError) as error:
+                return ray.get(call(), timeout=max(left_s, 0.1))
+            except (RayActorError, GetTimeoutError) as error:
                 reason = type(error).__name__
                 self._journal.write_fault("", -1, "bank", reason)
-                if left <= 0:
+                if left_s <= 0:
                     raise DegradedError(
                         f"the bank does not answer ({reason}); what was recorded is safe: "
                         "go on with `swarm resume`"
                     ) from error
-                await asyncio.sleep(_ASK_AGAIN_S)
+                time.sleep(_ASK_AGAIN_S)

@@ -64,7 +64,7 @@ class RaySwarm:
         if "on" in plan.arms:
             bank_class = ray.remote(BankActor).options(**here)
             self._bank = bank_class.remote(str(bank_path), plan.settings.memory)
-        coordinator_class = ray.remote(CoordinatorActor).options(**here, max_concurrency=10)
+        coordinator_class = ray.remote(CoordinatorActor).options(**here, max_concurrency=2)
         self._coordinator: Any = coordinator_class.remote(plan, str(journal_path))
 
     def __enter__(self) -> RaySwarm:

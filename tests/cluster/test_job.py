@@ -84,18 +84,20 @@ def test_a_submitted_job_gives_the_same_digest(head: dict[str, str], tmp_path: P
     settings = small(shell="ray", swarm__agents_per_actor=2)
     config, out = tmp_path / "settings.yaml", tmp_path / "run"
     config.write_text(settings.model_dump_json())
-    submitted = subprocess.run(
-        [
-            *("ray", "job", "submit", "--working-dir", ".", "--"),
-            *("python", "-m", "swarm_runtime.cli", "run"),
-            *("--config", str(config), "--out", str(out)),
-        ],
-        cwd=ROOT,
-        env=head,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [
+        *("ray", "job", "submit", "--working-dir", ".", "--"),
+        *("python", "-m", "swarm_runtime.cli", "run"),
+        *("--config", str(config), "--out", str(out)),
+    ]
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        submitted = subprocess.run(
+            command, cwd=ROOT, env=head, capture_output=True, text=True, check=False
+        )
+        # The dashboard answers a little before it has an agent that takes jobs.
+        too_early = "No available agent" in submitted.stdout + submitted.stderr
+        if not too_early or time.monotonic() > deadline_s:
+            break
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
     report = json.loads((out / "report.json").read_text())
     assert report["digest"] == simulated_digest(settings, hosts=1)
