@@ -159,7 +159,10 @@ class Host:
             accounts = self._desk.open_accounts(len(self._agents))
         else:
             state = decode(event.checkpoint)
-            views = tuple(state["views"])
+            views = tuple(
+                {agent: count for agent, count in zip(self._home, counts, strict=True) if count}
+                for counts in state["views"].tolist()
+            )
             accounts = Accounts.from_arrays(state["accounts"])
         self._committed = _State(event.step.cycle - 1, views, accounts)
         self._roll_back(event.step)
@@ -311,12 +314,15 @@ class Host:
                 trades=block.trades,
                 cuts=block.cuts,
                 sealed=tuple(sealed),
-                checkpoint=encode(
-                    {"views": list(state.views), "accounts": state.accounts.to_arrays()}
-                ),
+                checkpoint=self._checkpoint(state),
             ),
         )
         return self._done
+
+    def _checkpoint(self, state: _State) -> bytes:
+        """Return a state as bytes; views as a table, one column for each agent of the swarm."""
+        views = np.array([[view.get(agent, 0) for agent in self._home] for view in state.views])
+        return encode({"views": views, "accounts": state.accounts.to_arrays()})
 
 
 def _sends(effects: list[AgentEffect]) -> list[Send]:
