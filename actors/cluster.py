@@ -52,6 +52,8 @@ def connected() -> Iterator[None]:
         else:
             _use_private_token()
             os.environ.setdefault("RAY_preload_python_modules", _PRELOADED)
+            # Actors that wait are not a fault, however many there are: Ray would warn of each.
+            os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "64")
             ray.init(
                 address="local",
                 include_dashboard=False,
