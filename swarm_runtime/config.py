@@ -218,7 +218,7 @@ class SwarmSettings(_Section):
     agents: int = pydantic.Field(5, ge=1, le=10_000)
     kinds: tuple[str, ...] = KINDS
     topology: Literal["mesh", "star"] = "mesh"
-    hops_per_round: int = pydantic.Field(2, ge=1, le=64)
+    hops_per_round: int = pydantic.Field(3, ge=1, le=64)
     fanout: int = pydantic.Field(1, ge=1, le=64)
     agents_per_actor: int = pydantic.Field(1, ge=1, le=10_000)
 

@@ -50,6 +50,10 @@ def head(tmp_path: Path) -> Iterator[dict[str, str]]:
     command = ["ray", "start", "--head", "--block", f"--port={port}", "--num-cpus=2"]
     command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1"]
     command += [f"--dashboard-port={dashboard}", "--disable-usage-stats"]
+    # The other tests' Ray is alive on this machine: two of them can't share the agents' ports.
+    command += [f"--dashboard-agent-listen-port={free_port()}"]
+    command += [f"--dashboard-agent-grpc-port={free_port()}"]
+    command += [f"--runtime-env-agent-port={free_port()}"]
     log = tmp_path / "head.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
