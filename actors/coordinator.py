@@ -61,6 +61,7 @@ class CoordinatorActor:
     def __init__(self, plan: Plan, journal_path: str) -> None:
         self._plan = plan
         self._journal_path = journal_path
+        self._journal: Journal
         self._hosts: list[Any] = []
         self._bank: Any = None
         self._prepared: Any = None
@@ -88,7 +89,9 @@ class CoordinatorActor:
             If faults could not be masked.
         """
         self._hosts, self._bank, (self._prepared,) = hosts, bank, prepared
-        with Journal(self._journal_path) as self._journal:
+        # Opened here: a database belongs to the thread that opened it.
+        with Journal(self._journal_path) as journal:
+            self._journal = journal
             last = self._journal.last(arm)
             self._view = dict(last.view)
             machine = self._plan.coordinator(arm, self._journal.begin_life(arm) * 1_000)

@@ -37,6 +37,7 @@ from swarm_runtime.core.messages import (
     WriteRound,
 )
 from swarm_runtime.errors import DegradedError
+from swarm_runtime.machines.host import Host
 from swarm_runtime.replay.journal import Journal
 from swarm_runtime.replay.plan import Plan
 from swarm_runtime.trading.prepared import Prepared
@@ -92,6 +93,9 @@ class Simulator:
         self._journal = journal
         self._bank = bank
         self._fault = fault
+        self._arm = ""
+        self._hosts: list[Host] = []
+        self._view: View = {}
         #: How often a host's state was lost and given back.
         self.restarts = 0
 
@@ -115,7 +119,7 @@ class Simulator:
         self._arm = arm
         last = self._journal.last(arm)
         coordinator = plan.coordinator(arm, self._journal.begin_life(arm) * 1_000)
-        self._view: View = dict(last.view)
+        self._view = dict(last.view)
         checkpoints = last.checkpoints or (None,) * count
         effects = deque(coordinator.handle(Start(last.cycle + 1, checkpoints, last.view), 0))
         while effects:

@@ -357,13 +357,7 @@ class HostAnswered:
 
 @dataclass(frozen=True, slots=True)
 class HostLost:
-    """A host, or a peer that it needed, does not answer, or has lost its state.
-
-    Attributes
-    ----------
-    step : Step or None
-        During which step; None if it was noticed outside of one.
-    """
+    """A host, or a peer that it needed, does not answer, or has lost its state."""
 
     host: int
     step: Step

@@ -33,7 +33,6 @@ of history W252 is what there is.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,9 +53,7 @@ __all__ = [
     "FEATURES",
     "WARM_UP_BARS",
     "Feature",
-    "context_cells",
     "context_features",
-    "describe_context",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -95,14 +92,6 @@ class Feature:
     neutral: float
     edges: tuple[float, float]
     words: tuple[str, str, str]
-
-    def bin(self, value: float) -> int:
-        """Return which of the three bins holds ``value``."""
-        return int(value >= self.edges[0]) + int(value >= self.edges[1])
-
-    def word(self, value: float) -> str:
-        """Return the word for ``value``."""
-        return self.words[self.bin(value)]
 
 
 #: The context, in the order of the last axis of ``context_features``.
@@ -191,27 +180,6 @@ def context_features(bars: Bars) -> Floats:
     return np.stack(
         [np.where(warm, by_name[feature.name], feature.neutral) for feature in FEATURES], axis=-1
     )
-
-
-def context_cells(features: Floats) -> npt.NDArray[np.int8]:
-    """Return the bin (0, 1, 2) of each feature.
-
-    Parameters
-    ----------
-    features : ndarray of float64, shape (..., F)
-
-    Returns
-    -------
-    ndarray of int8, the same shape
-    """
-    low = np.array([feature.edges[0] for feature in FEATURES])
-    high = np.array([feature.edges[1] for feature in FEATURES])
-    return (features >= low).astype(np.int8) + (features >= high).astype(np.int8)
-
-
-def describe_context(values: Sequence[float]) -> str:
-    """Return one symbol's context (F numbers) in words: "rising, calm, near its high, ..."."""
-    return ", ".join(feature.word(value) for feature, value in zip(FEATURES, values, strict=True))
 
 
 def _mean(values: Floats, has_bar: Floats, window_bars: int) -> Floats:

@@ -1,21 +1,23 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from swarm_runtime.trading.bars import Bars
 from swarm_runtime.trading.data import load_bundled
 from swarm_runtime.trading.features import (
     FEATURES,
     WARM_UP_BARS,
-    context_cells,
     context_features,
-    describe_context,
 )
 from tests.markets import market_from_closes, random_market
 
 TREND, VOLATILITY, DRAWDOWN, AUTOCORRELATION, VOLUME = range(5)
 NEUTRAL = [0.0, 1.0, 0.0, 0.0, 1.0]
+
+
+def word(feature: int, value: float) -> str:
+    """What a market with this value of a feature is called."""
+    one = FEATURES[feature]
+    return one.words[int(np.searchsorted(one.edges, value, side="right"))]
 
 
 def by_the_book(bars: Bars, row: int, column: int) -> list[float]:
@@ -64,7 +66,7 @@ def test_a_straight_rise_is_the_strongest_trend_there_is():
     rise = market_from_closes(100.0 * 1.01 ** np.arange(300)[:, None])
     trend = context_features(rise)[-1, 0, TREND]
     assert trend == pytest.approx(np.sqrt(63))
-    assert FEATURES[TREND].word(trend) == "rising"
+    assert word(TREND, trend) == "rising"
 
 
 def test_days_that_take_back_the_day_before_are_reversing_and_runs_are_persistent():
@@ -72,8 +74,8 @@ def test_days_that_take_back_the_day_before_are_reversing_and_runs_are_persisten
     runs = np.where(np.arange(300) // 10 % 2, 0.01, -0.01)
     closes = 50.0 * np.exp(np.cumsum(np.column_stack([there_and_back, runs]), axis=0))
     reversing, persistent = context_features(market_from_closes(closes))[-1, :, AUTOCORRELATION]
-    assert FEATURES[AUTOCORRELATION].word(reversing) == "reversing"
-    assert FEATURES[AUTOCORRELATION].word(persistent) == "persistent"
+    assert word(AUTOCORRELATION, reversing) == "reversing"
+    assert word(AUTOCORRELATION, persistent) == "persistent"
     assert reversing == pytest.approx(-1.0, abs=0.02)
 
 
@@ -155,27 +157,8 @@ def test_the_unit_of_a_price_does_not_matter():
 def test_every_bin_holds_its_share_of_the_bundled_history():
     bars = load_bundled().bars
     warm = np.cumsum(bars.tradable, axis=0) >= WARM_UP_BARS
-    cells = context_cells(context_features(bars))[warm]
+    features = context_features(bars)[warm]
     for place, feature in enumerate(FEATURES):
-        shares = np.bincount(cells[:, place], minlength=3) / len(cells)
+        bins = np.searchsorted(feature.edges, features[:, place], side="right")
+        shares = np.bincount(bins, minlength=3) / len(bins)
         assert (shares > 0.2).all(), (feature.name, shares)
-
-
-@given(value=st.floats(-10, 10))
-def test_a_feature_and_the_cells_agree_on_the_bin(value):
-    cells = context_cells(np.full((2, 3, len(FEATURES)), value))
-    assert cells.shape == (2, 3, len(FEATURES))
-    for place, feature in enumerate(FEATURES):
-        assert (cells[..., place] == feature.bin(value)).all()
-        assert feature.word(value) == feature.words[feature.bin(value)]
-
-
-def test_an_edge_belongs_to_the_bin_above_it():
-    for feature in FEATURES:
-        assert [feature.bin(edge) for edge in feature.edges] == [1, 2]
-
-
-def test_a_context_is_told_in_words():
-    assert describe_context([1.0, 0.5, 0.0, -0.2, 1.0]) == (
-        "rising, calm, near its high, reversing, traded as usual"
-    )
