@@ -207,7 +207,6 @@ class CoordinatorActor:
                 self._journal.write_fault("", -1, "bank", reason)
                 if left_s <= 0:
                     raise DegradedError(
-                        f"the bank does not answer ({reason}); what was recorded is safe: "
-                        "go on with `swarm resume`"
+                        f"the bank does not answer ({reason}); what was recorded is safe"
                     ) from error
                 time.sleep(_ASK_AGAIN_S)

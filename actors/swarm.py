@@ -132,9 +132,7 @@ class RaySwarm:
                     journal.write_fault(arm, -1, "coordinator", type(error).__name__)
                     tries += 1
                     if tries > self._plan.settings.faults.retries:
-                        raise DegradedError(
-                            f"the coordinator died {tries} times; go on with `swarm resume`"
-                        ) from error
+                        raise DegradedError(f"the coordinator died {tries} times") from error
                     time.sleep(self._plan.settings.faults.backoff_s * 2 ** (tries - 1))
                 else:
                     break

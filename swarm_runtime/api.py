@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm_runtime.config import Settings
-from swarm_runtime.errors import RunFolderError
+from swarm_runtime.errors import DegradedError, RunFolderError, RunInterruptedError
 from swarm_runtime.machines.context import market_space
 from swarm_runtime.memory.bank import ReasoningBank
 from swarm_runtime.replay.folder import RunFolder
@@ -71,6 +71,8 @@ def run(
         If something the user gave can't be used; no folder is made then.
     DegradedError
         If faults could not be masked; ``resume`` goes on.
+    RunInterruptedError
+        If the user interrupts it; ``resume`` goes on.
     """
     plan, bars = make_plan(settings, hosts=1 if settings.shell == "local" else None)
     # A strategy that fails on these bars fails here, before a folder is made.
@@ -183,7 +185,14 @@ def _finish(
     with Journal(folder.journal) as journal:
         done_before = sum(journal.last_cycle(arm) + 1 for arm in plan.arms)
     run_arms = _run_on_ray if plan.settings.shell == "ray" else _run_here
-    seconds = {"prepare_s": market.seconds, **run_arms(folder, plan, market.prepared, progress)}
+    try:
+        replay = run_arms(folder, plan, market.prepared, progress)
+    except KeyboardInterrupt:
+        raise RunInterruptedError(str(folder.path)) from None
+    except DegradedError as error:
+        go_on = f"go on with `swarm resume {folder.path}`"
+        raise DegradedError(f"{error.reason}; {go_on}") from error
+    seconds = {"prepare_s": market.seconds, **replay}
     began_s = time.perf_counter()
     with Journal(folder.journal) as journal, _bank(plan, str(folder.bank)) as bank:
         findings = find(plan, bars, journal, bank)

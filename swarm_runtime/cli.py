@@ -2,7 +2,7 @@
 
 Results go to standard output, all else to standard error. Exit codes: 0 done; 1 a fault of the
 program; 2 something the user gave is wrong; 3 faults could not be masked, so there is no result;
-4 a bank's file is damaged; 5 a strategy looks ahead (``check-strategy``).
+4 a bank's file is damaged; 5 a strategy looks ahead (``check-strategy``); 130 interrupted.
 
 Everything heavy is imported inside the commands, so that ``--help`` answers at once.
 """
@@ -194,7 +194,7 @@ def _one_line_errors() -> Iterator[None]:
         _errors.print(f"swarm: {error}", style="red", markup=False)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        _errors.print("swarm: interrupted; go on with `swarm resume RUN_DIR`", style="red")
+        _errors.print("swarm: interrupted", style="red")
         raise typer.Exit(130) from None
 
 

@@ -7,7 +7,8 @@ SwarmError
 │   ├── StrategyError      a strategy file, class or its output
 │   └── RunFolderError     a run folder that can't be written, read or resumed
 ├── StoreError             the bank's file is damaged or of another kind (exit code 4)
-└── DegradedError          faults could not be masked; the run has no digest (exit code 3)
+├── DegradedError          faults could not be masked; the run has no digest (exit code 3)
+└── RunInterruptedError    the user stopped a run (exit code 130)
 
 All of them survive pickling (they cross process borders): every constructor hands all of its
 arguments to ``super().__init__``. Below this module lies nothing; everything may import it.
@@ -23,6 +24,7 @@ __all__ = [
     "DataError",
     "DegradedError",
     "RunFolderError",
+    "RunInterruptedError",
     "StoreError",
     "StrategyError",
     "SwarmError",
@@ -174,3 +176,22 @@ class DegradedError(SwarmError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class RunInterruptedError(SwarmError):
+    """The user stopped a run; what was finished is kept.
+
+    Parameters
+    ----------
+    path : str
+        The run's folder.
+    """
+
+    exit_code = 130
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"interrupted; go on with `swarm resume {self.path}`"

@@ -7,6 +7,7 @@ scheduling or on faults. Whatever does is kept out of them. Above: ``api``.
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,8 @@ def find(plan: Plan, bars: Bars, journal: Journal, bank: ReasoningBank) -> Findi
         "arms": reports,
         "series_sha256": {arm.name: series_digest(arm) for arm in arms},
     }
+    # As it will be read from the file again: a report in memory equals the one on disk.
+    results = json.loads(json.dumps(results))
     return Findings(results, digest(results), arms)
 
 
