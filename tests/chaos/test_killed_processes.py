@@ -10,10 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from actors.swarm import RaySwarm
-from swarm_runtime.config import Settings
+from swarm_runtime.config import FaultSettings, Settings
+from swarm_runtime.errors import DegradedError
 from swarm_runtime.replay.plan import make_plan
 from tests.runs import findings_digest, simulated_digest, small
 
@@ -95,3 +97,34 @@ def test_a_run_whose_driver_is_killed_is_resumed_to_the_same_digest(
     )
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["digest"] == undisturbed
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(3))
+def test_many_kills_of_anybody_change_nothing(
+    ray_cluster: None, settings: Settings, undisturbed: str, tmp_path: Path, seed: int
+) -> None:
+    patient = settings.model_copy(update={"faults": FaultSettings(retries=50, backoff_s=0.05)})
+    plan, bars = make_plan(patient)
+    journal, bank = tmp_path / "journal.sqlite", tmp_path / "bank.sqlite"
+    lot = np.random.Generator(np.random.Philox(key=seed))
+    killed: list[str] = []
+    next_at = 2
+    with RaySwarm(plan, plan.prepare(bars), journal, bank) as swarm:
+
+        def kill(arm: str, done: int, count: int) -> None:
+            nonlocal next_at
+            if arm == "on" and next_at <= done < count:
+                try:
+                    pids = swarm.pids()
+                except DegradedError:
+                    return  # somebody is still being restarted
+                victim = sorted(pids)[int(lot.integers(len(pids)))]
+                os.kill(pids[victim], signal.SIGKILL)
+                killed.append(victim)
+                next_at = done + 3
+
+        for arm in plan.arms:
+            swarm.run(arm, kill)
+    assert len(killed) >= 8
+    assert findings_digest(plan, bars, journal, bank) == undisturbed
