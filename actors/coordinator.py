@@ -17,7 +17,6 @@ import ray
 from ray.exceptions import GetTimeoutError
 
 from actors.cluster import RayActorError
-from swarm_runtime.core.knowledge import View
 from swarm_runtime.core.lessons import Lesson
 from swarm_runtime.core.messages import (
     Ask,
@@ -65,7 +64,6 @@ class CoordinatorActor:
         self._hosts: list[Any] = []
         self._bank: Any = None
         self._prepared: Any = None
-        self._view: View = {}
 
     def pid(self) -> int:
         """Return the process's id; answers also say that the actor is up."""
@@ -93,7 +91,6 @@ class CoordinatorActor:
         with Journal(self._journal_path) as journal:
             self._journal = journal
             last = self._journal.last(arm)
-            self._view = dict(last.view)
             machine = self._plan.coordinator(arm, self._journal.begin_life(arm) * 1_000)
             checkpoints = last.checkpoints or (None,) * len(hosts)
             effects = machine.handle(Start(last.cycle + 1, checkpoints, last.view), 0.0)
@@ -117,13 +114,8 @@ class CoordinatorActor:
                 self._call_bank(lambda: self._bank.record_all.remote(effect.sealed))
                 return [BankAnswered(effect.step)]
             case WriteRound():
-                for one in effect.rounds:
-                    self._view |= {sealed.agent: sealed.epoch for sealed in one.sealed}
-                step = effect.step
-                self._journal.write(
-                    step.arm, step.cycle, effect.rounds, effect.messages, self._view
-                )
-                return [RoundWritten(step)]
+                self._journal.write(effect)
+                return [RoundWritten(effect.step)]
             case GaveUp():
                 raise DegradedError(effect.reason)
             case _:

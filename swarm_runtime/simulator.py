@@ -95,9 +95,6 @@ class Simulator:
         self._fault = fault
         self._arm = ""
         self._hosts: list[Host] = []
-        self._view: View = {}
-        #: How often a host's state was lost and given back.
-        self.restarts = 0
 
     def run(self, arm: str, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Run an arm to its end, from where the journal stands.
@@ -119,7 +116,6 @@ class Simulator:
         self._arm = arm
         last = self._journal.last(arm)
         coordinator = plan.coordinator(arm, self._journal.begin_life(arm) * 1_000)
-        self._view = dict(last.view)
         checkpoints = last.checkpoints or (None,) * count
         effects = deque(coordinator.handle(Start(last.cycle + 1, checkpoints, last.view), 0))
         while effects:
@@ -135,8 +131,6 @@ class Simulator:
                 return [self._ask(effect.host, effect.command)]
             case Revive():
                 begin = effect.begin
-                if effect.wait_s:
-                    self.restarts += 1
                 known = self._bank.lessons(effect.view) if self._bank and effect.view else []
                 begin = Begin(begin.step, begin.checkpoint, tuple(known))
                 self._hosts[effect.host].handle(begin, 0)
@@ -146,13 +140,8 @@ class Simulator:
                 self._bank.record_all(effect.sealed)
                 return [BankAnswered(effect.step)]
             case WriteRound():
-                for one in effect.rounds:
-                    self._view |= {sealed.agent: sealed.epoch for sealed in one.sealed}
-                step = effect.step
-                self._journal.write(
-                    step.arm, step.cycle, effect.rounds, effect.messages, self._view
-                )
-                return [RoundWritten(step)]
+                self._journal.write(effect)
+                return [RoundWritten(effect.step)]
             case GaveUp():
                 raise DegradedError(effect.reason)
             case Completed():

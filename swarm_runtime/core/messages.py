@@ -417,11 +417,22 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class WriteRound:
-    """Write a finished round to the journal, durably."""
+    """Write a finished round to the journal, durably.
+
+    Attributes
+    ----------
+    step : Step
+    rounds : tuple of HostRound, one per host
+    messages : int
+        Messages between hosts in this cycle.
+    view : dict
+        All experiences known after it.
+    """
 
     step: Step
     rounds: tuple[HostRound, ...]
     messages: int
+    view: View
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,8 @@ class Coordinator:
 
     def _write(self) -> WriteRound:
         rounds = tuple(self._rounds[host] for host in self._hosts)
-        return WriteRound(self.step, rounds, self._messages)
+        news = {sealed.agent: sealed.epoch for one in rounds for sealed in one.sealed}
+        return WriteRound(self.step, rounds, self._messages, {**self._view, **news})
 
     def _written(self) -> list[CoordinatorEffect]:
         for host in self._hosts:

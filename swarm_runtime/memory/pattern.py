@@ -93,16 +93,6 @@ class ContextSpace:
             for feature, place in zip(self.features, self.bins(cell), strict=True)
         }
 
-    def centres(self) -> npt.NDArray[np.float64]:
-        """Return every cell's position, each feature scaled to [0, 1] by the rank of its bin.
-
-        Returns
-        -------
-        ndarray of float64, shape (C, F)
-        """
-        places = np.array([self.bins(cell) for cell in range(self.cell_count)], dtype=np.float64)
-        return np.asarray(places / [max(1.0, len(f.edges)) for f in self.features])
-
 
 def pattern_id(
     domain: str, task_type: str, approach: str, context: Sequence[tuple[str, int | str]]

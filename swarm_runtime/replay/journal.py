@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from swarm_runtime.core.codec import decode, encode
 from swarm_runtime.core.knowledge import View
-from swarm_runtime.core.messages import HostRound
+from swarm_runtime.core.messages import HostRound, WriteRound
 from swarm_runtime.errors import RunFolderError
 
 __all__ = ["Journal", "LastRound"]
@@ -109,27 +109,18 @@ class Journal:
         cursor = self._database.execute("INSERT INTO lives (arm) VALUES (?)", (arm,))
         return int(cursor.lastrowid or 0)
 
-    def write(
-        self, arm: str, cycle: int, rounds: tuple[HostRound, ...], messages: int, view: View
-    ) -> None:
-        """Make a finished round durable; writing the same round again changes nothing.
-
-        Parameters
-        ----------
-        arm : str
-        cycle : int
-        rounds : tuple of HostRound, one per host
-        messages : int
-            Messages between hosts in this cycle.
-        view : dict
-            All experiences known after this cycle.
-        """
+    def write(self, finished: WriteRound) -> None:
+        """Make a finished round durable; writing the same round again changes nothing."""
+        arm, cycle, rounds = finished.step.arm, finished.step.cycle, finished.rounds
         report = encode([_report(one) for one in rounds])
-        state = encode({"view": view, "checkpoints": [_as_array(one.checkpoint) for one in rounds]})
+        state = encode(
+            {"view": finished.view, "checkpoints": [_as_array(one.checkpoint) for one in rounds]}
+        )
         self._database.execute("BEGIN IMMEDIATE")
         try:
             self._database.execute(
-                "INSERT OR IGNORE INTO rounds VALUES (?, ?, ?, ?)", (arm, cycle, messages, report)
+                "INSERT OR IGNORE INTO rounds VALUES (?, ?, ?, ?)",
+                (arm, cycle, finished.messages, report),
             )
             self._database.execute(
                 "INSERT INTO states VALUES (?, ?, ?) ON CONFLICT (arm) DO UPDATE "

@@ -141,6 +141,8 @@ def test_nothing_is_journaled_before_the_bank_has_made_it_durable() -> None:
 def test_a_lost_host_is_given_its_last_journaled_state_and_the_cycle_is_run_anew() -> None:
     machine = coordinator()
     (write,) = answer(machine, answer(machine, start(machine)))
+    assert isinstance(write, WriteRound)
+    assert write.view == {"agent-0": 1, "agent-1": 1, "agent-2": 1}
     hops = answer(machine, [write])
     lost = HostLost(1, machine.step, "killed")
     (revive,) = machine.handle(lost, 0)

@@ -48,14 +48,9 @@ def test_a_batch_of_contexts_has_the_cells_that_each_has_alone(
     assert [int(SPACE.cells(np.array(row))) for row in rows] == together.tolist()
 
 
-def test_centres_run_from_0_to_1_by_the_rank_of_the_bin() -> None:
-    np.testing.assert_array_equal(SPACE.centres()[[0, 4, 8]], [[0, 0], [0.5, 0.5], [1, 1]])
-
-
 def test_a_feature_without_edges_has_one_bin() -> None:
     space = ContextSpace((FeatureBins("only", (), ("any",)),))
     assert space.cell_count == 1
-    assert space.centres().tolist() == [[0.0]]
 
 
 @pytest.mark.parametrize("edges", [(1.0, 1.0), (2.0, 1.0), (1.0,)])
