@@ -23,6 +23,7 @@ __all__ = [
     "KINDS",
     "PRESETS",
     "TOPOLOGIES",
+    "CacheSettings",
     "CostSettings",
     "DataSettings",
     "FaultSettings",
@@ -31,6 +32,7 @@ __all__ = [
     "Settings",
     "SwarmSettings",
     "TradingSettings",
+    "UpkeepSettings",
     "load",
 ]
 
@@ -141,6 +143,51 @@ class TradingSettings(_Section):
     risk: RiskSettings = RiskSettings()
 
 
+class CacheSettings(_Section):
+    """Answers that are kept, so that the same question need not be answered twice.
+
+    An entry counts only for the very state of the bank it was made from, so it can't be stale; its
+    age is limited so that what nobody asks for is let go.
+
+    Attributes
+    ----------
+    entries : int
+        Answers kept at most; 0 keeps none.
+    ttl_s : float
+        How long one is kept.
+    """
+
+    entries: int = pydantic.Field(1_000, ge=0, le=1_000_000)
+    ttl_s: float = pydantic.Field(60.0, ge=0)
+
+
+class UpkeepSettings(_Section):
+    """How a bank is kept from growing without bound, and from being lost.
+
+    Attributes
+    ----------
+    automatic : bool
+        Whether a bank that is written to prunes itself. Off by default: nothing is forgotten
+        unless somebody says so.
+    most_patterns : int
+        Patterns kept at most.
+    prune_below : float
+        Confidence below which a pattern is let go.
+    retention_days : float
+        Age at which trajectories are folded into their patterns' statistics and let go.
+    backup_every_s : float
+        How often a bank actor backs its file up; 0 never.
+    backups_kept : int
+    """
+
+    automatic: bool = False
+    most_patterns: int = pydantic.Field(10_000, ge=1)
+    prune_below: float = pydantic.Field(0.3, ge=0, le=1)
+    retention_days: float = pydantic.Field(90.0, gt=0)
+    backup_every_s: float = pydantic.Field(3_600.0, ge=0)
+    backups_kept: int = pydantic.Field(3, ge=1)
+
+
 class MemorySettings(_Section):
     """How the ReasoningBank learns and recommends.
 
@@ -167,6 +214,17 @@ class MemorySettings(_Section):
     shadow_teaches : bool
         Whether outcomes of candidates that were not chosen teach too. A price-taker can compute
         them after the fact; they are recorded, and flagged, either way.
+    confidence_weights : tuple of four float
+        Of the confidence's parts: success rate, usage frequency, recency, context similarity.
+    trust : bool
+        Whether an agent whose reports don't hold up counts for less.
+    transfer : bool
+        Whether what was found in other domains counts, at a discount that is learnt, where a
+        domain is asked about.
+    diversity : float
+        λ of maximal marginal relevance (Carbonell & Goldstein, SIGIR 1998): 1 ranks by relevance
+        alone, 0 by difference from what was already taken.
+    cache, upkeep : see there
     """
 
     mode: Literal["on", "off", "compare"] = "compare"
@@ -177,6 +235,12 @@ class MemorySettings(_Section):
     bound_z: float = pydantic.Field(1.0, ge=0, le=10)
     withheld_fraction: float = pydantic.Field(0.05, ge=0, le=0.5)
     shadow_teaches: bool = True
+    confidence_weights: tuple[float, float, float, float] = (0.4, 0.3, 0.2, 0.1)
+    trust: bool = True
+    transfer: bool = True
+    diversity: float = pydantic.Field(0.7, ge=0, le=1)
+    cache: CacheSettings = CacheSettings()
+    upkeep: UpkeepSettings = UpkeepSettings()
 
 
 class FaultSettings(_Section):

@@ -14,13 +14,38 @@ from dataclasses import dataclass, fields
 from swarm_runtime.core.codec import decode, encode
 from swarm_runtime.core.knowledge import REWARD_SCALE
 
-__all__ = ["LARGEST_EXCESS", "Context", "Trajectory"]
+__all__ = ["LARGEST_EXCESS", "Context", "Trajectory", "checked_context"]
 
 #: A context: named numbers and texts.
 Context = Mapping[str, float | str]
 
 #: Excess rewards are cut at this many standard deviations, so that one can't rule a mean.
 LARGEST_EXCESS = 8.0
+#: Fields that came with a later version.
+_LATER = frozenset({"task", "steps"})
+
+
+def checked_context(context: Context) -> dict[str, float | str]:
+    """Return a copy of a context, in one order: equal ones have equal bytes.
+
+    Raises
+    ------
+    ValueError
+        If a name is no text, or a value is neither a text nor a finite number.
+    """
+    given: object = context
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ValueError(f"context = {context!r}: named numbers and texts are needed")
+    checked: dict[str, float | str] = {}
+    for name in sorted(context):
+        value: object = context[name]
+        if isinstance(value, str):
+            checked[name] = value
+        elif not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(f"context[{name!r}] = {value!r}: a text or a finite number")
+        else:
+            checked[name] = float(value)
+    return checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +75,11 @@ class Trajectory:
         1 success, -1 failure, 0 where the judge abstains.
     domain : str
         The field it comes from, e.g. ``"web"``.
+    task : str
+        Which task it was a try at; several tries at one task are set against each other when
+        items are distilled. Empty: a task of its own.
+    steps : tuple of str
+        What was done and what came of it, step by step, in words.
     """
 
     id: str
@@ -61,31 +91,28 @@ class Trajectory:
     excess: float
     verdict: int
     domain: str = ""
+    task: str = ""
+    steps: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("id", "agent", "task_type", "approach"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise ValueError(f"{name} = {getattr(self, name)!r}: a text is needed")
-        if not isinstance(self.domain, str):
-            raise ValueError(f"domain = {self.domain!r}: a text is needed")
+        for name in ("domain", "task"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} = {getattr(self, name)!r}: a text is needed")
+        steps: object = self.steps
+        if not isinstance(steps, (tuple, list)) or not all(isinstance(one, str) for one in steps):
+            raise ValueError(f"steps = {self.steps!r}: texts are needed")
         if type(self.known_at_s) is not int or abs(self.known_at_s) > 2**53:
             raise ValueError(f"known_at_s = {self.known_at_s!r}: whole seconds since 1970")
         if self.verdict not in (-1, 0, 1):
             raise ValueError(f"verdict = {self.verdict!r}: 1, 0 or -1")
         if not math.isfinite(self.excess):
             raise ValueError(f"excess = {self.excess!r}: a finite number is needed")
-        # A copy, in one order: nobody changes it afterwards, and equal ones have equal bytes.
-        context: dict[str, float | str] = {}
-        for name in sorted(self.context):
-            value: object = self.context[name]
-            if isinstance(value, str):
-                context[name] = value
-            elif not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ValueError(f"context[{name!r}] = {value!r}: a text or a finite number")
-            else:
-                context[name] = float(value)
-        object.__setattr__(self, "context", context)
+        object.__setattr__(self, "context", checked_context(self.context))
         object.__setattr__(self, "excess", float(self.excess))
+        object.__setattr__(self, "steps", tuple(self.steps))
 
     @property
     def excess_units(self) -> int:
@@ -94,7 +121,12 @@ class Trajectory:
 
     def to_bytes(self) -> bytes:
         """Return a canonical form: equal trajectories give equal bytes."""
-        return encode({field.name: getattr(self, field.name) for field in fields(self)})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        # Left out where they say nothing: so were they before there were any.
+        for name in _LATER:
+            if not values[name]:
+                del values[name]
+        return encode(values)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Trajectory:
@@ -106,7 +138,8 @@ class Trajectory:
             If the bytes are not of that form.
         """
         values = decode(data)
-        if not isinstance(values, dict) or set(values) != {field.name for field in fields(cls)}:
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or not names - _LATER <= set(values) <= names:
             raise ValueError("not a trajectory")
         if not isinstance(values["context"], dict):
             raise ValueError("not a trajectory: its context is no mapping")
