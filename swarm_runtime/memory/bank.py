@@ -14,24 +14,29 @@ or by a swarm, whose agents record batches over a declared ``ContextSpace`` and 
 themselves from what has reached them. A recommendation uses only what was known by ``as_of``.
 
 The log in the store is the truth, all else is derived from it. A bank belongs to the thread that
-opened it; other processes may read and write the same file.
+opened it; other processes may read and write the same file. What keeps it small, whole and safe is
+``bank.upkeep``; what carries knowledge from one bank to another, ``bank.exchange``.
 Below: ``store``, ``derived``, ``safla``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+from cachetools import TTLCache
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience, Sealed, View
 from swarm_runtime.core.lessons import Lesson, lesson_of
 from swarm_runtime.errors import ConfigError
 from swarm_runtime.memory.derived import Derived
+from swarm_runtime.memory.embedding import Embedder
+from swarm_runtime.memory.log import SPACE, ExperienceStore
 from swarm_runtime.memory.pattern import ContextSpace, space_from_json, space_to_json
 from swarm_runtime.memory.patterns import Explanation, Pattern
 from swarm_runtime.memory.ranking import Statistics, recency_table
@@ -41,13 +46,15 @@ from swarm_runtime.memory.recommendation import (
     candidate_estimates,
     recommendation,
 )
+from swarm_runtime.memory.records import ALWAYS, Annotation, TargetKind, Tombstone
 from swarm_runtime.memory.safla import adapt, apply
-from swarm_runtime.memory.store import ExperienceStore, SqliteStore
+from swarm_runtime.memory.search import Filters, Found
+from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.tables import Embeds
 from swarm_runtime.memory.trajectory import Context, Trajectory
+from swarm_runtime.memory.vector_index import VectorIndex
 
 __all__ = ["ReasoningBank"]
-
-_SPACE = "space"
 
 
 class ReasoningBank:
@@ -61,8 +68,12 @@ class ReasoningBank:
         The declared space of contexts; needed for experiences of agents. It is written into the
         log, so None takes the one that is there.
     settings : MemorySettings
+    embedder : Embeds or None
+        Turns contexts outside of the space into vectors; None: ``embedding.Embedder``.
     dimension : int
-        Of the embedding of contexts outside of the space.
+        Of its vectors.
+    clock : callable
+        Seconds on any scale; how long answers are kept is measured with it, and nothing else.
 
     Raises
     ------
@@ -76,13 +87,25 @@ class ReasoningBank:
         *,
         space: ContextSpace | None = None,
         settings: MemorySettings | None = None,
+        embedder: Embeds | None = None,
         dimension: int = 1024,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._settings = settings or MemorySettings()
         self._space = _agreed_space(store, space)
-        self._derived = Derived(store, self._space, self._settings, dimension)
+        self._derived = Derived(
+            store,
+            self._space,
+            self._settings,
+            embedder or Embedder(dimension, self._space),
+            lambda: VectorIndex(dimension),
+        )
         self._recency = recency_table(self._settings.half_life_days)
+        cache = self._settings.cache
+        self._answers: TTLCache[object, Recommendation | list[Found]] = TTLCache(
+            cache.entries, cache.ttl_s, timer=clock
+        )
 
     @classmethod
     def open(
@@ -91,6 +114,7 @@ class ReasoningBank:
         *,
         space: ContextSpace | None = None,
         settings: MemorySettings | None = None,
+        embedder: Embeds | None = None,
         dimension: int = 1024,
     ) -> Self:
         """Open a bank, or make one.
@@ -99,7 +123,7 @@ class ReasoningBank:
         ----------
         path : str or Path
             A file, or ``":memory:"`` for a bank that is gone when it is closed.
-        space, settings, dimension : see the class
+        space, settings, embedder, dimension : see the class
 
         Raises
         ------
@@ -112,7 +136,9 @@ class ReasoningBank:
         """
         store = SqliteStore(path)
         try:
-            return cls(store, space=space, settings=settings, dimension=dimension)
+            return cls(
+                store, space=space, settings=settings, embedder=embedder, dimension=dimension
+            )
         except BaseException:
             store.close()
             raise
@@ -155,6 +181,55 @@ class ReasoningBank:
         self._store.record_all((), (trajectory,))
         return trajectory.id
 
+    def record_many(self, trajectories: Iterable[Trajectory]) -> int:
+        """Record tries in one commit; return how many were new.
+
+        Raises
+        ------
+        StoreError
+            If another try of one's id is here, or the disk refuses. Then nothing was recorded.
+        """
+        return self._store.record_all((), tuple(trajectories))
+
+    def note(self, annotations: Iterable[Annotation]) -> int:
+        """Record verdicts, items, usage, links and tombstones in one commit, as ``record_many``."""
+        return self._store.record_all((), (), tuple(annotations))
+
+    def revoke(
+        self,
+        target_kind: TargetKind,
+        target: str,
+        *,
+        agent: str,
+        now_s: int,
+        reason: str = "",
+        from_s: int = ALWAYS,
+    ) -> Tombstone:
+        """Let nothing use what an agent reported, a pattern, a trajectory or an item any more.
+
+        It stays in the log, with the reason. Replicas that take the tombstone, and other processes
+        that have the file open, obey it from their next answer on.
+
+        Parameters
+        ----------
+        target_kind, target : str
+            See ``records.Tombstone``.
+        agent : str
+            Who revokes.
+        now_s : int
+        reason : str
+        from_s : int
+            From which moment on; by default also for questions about the past.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind of target.
+        """
+        tombstone = Tombstone(target_kind, target, reason, agent, now_s, from_s)
+        self.note([tombstone])
+        return tombstone
+
     def record_all(self, experiences: Iterable[Sealed | Experience]) -> int:
         """Record experiences of agents in one commit; return how many were new.
 
@@ -196,6 +271,7 @@ class ReasoningBank:
         *,
         domain: str | None = None,
         draws: tuple[float, float] | None = None,
+        explain: bool = True,
     ) -> Recommendation:
         """Say which candidate to take in a context, and why; or abstain.
 
@@ -214,6 +290,8 @@ class ReasoningBank:
             Uniform in [0, 1), for exploring and for withholding. With them the answer always names
             an approach: where the memory abstains, or is made to, one at random. Without them
             nothing is withheld, and to abstain is to name none.
+        explain : bool
+            Whether the patterns that the answer rests on are named.
 
         Raises
         ------
@@ -223,6 +301,30 @@ class ReasoningBank:
         """
         if not candidates or len(set(candidates)) < len(candidates):
             raise ValueError(f"candidates = {list(candidates)!r}: one or more different ones")
+        self._derived.follow()
+        key = (
+            self._derived.serial, task_type, tuple(sorted(context.items())), tuple(candidates),
+            as_of, domain, explain,
+        )  # fmt: skip
+        if draws is None and key in self._answers:
+            kept = self._answers[key]
+            assert isinstance(kept, Recommendation)
+            return kept
+        answer = self._recommend(task_type, context, candidates, as_of, domain, draws, explain)
+        if draws is None:
+            self._answers[key] = answer
+        return answer
+
+    def _recommend(
+        self,
+        task_type: str,
+        context: Context,
+        candidates: Sequence[str],
+        as_of: int,
+        domain: str | None,
+        draws: tuple[float, float] | None,
+        explain: bool,
+    ) -> Recommendation:
         recall = self._derived.recall(context, task_type, candidates, domain, as_of)
         estimates = adapt(recall.statistics, recall.cells, recall.similarity, self._recency, as_of)
         explore_draw, withhold_draw = draws or (0.0, 1.0)
@@ -239,11 +341,72 @@ class ReasoningBank:
             found,
             choice,
             self._settings,
-            recall.evidence(best.approach),
+            recall.evidence(best.approach) if explain else (),
             best,
             as_of,
             explores=draws is not None,
         )
+
+    def search(
+        self,
+        context: Context | str | None,
+        *,
+        task_type: str | None = None,
+        domain: str | None = None,
+        approach: str | None = None,
+        minimum_confidence: float = 0.0,
+        minimum_usage: int = 0,
+        known_from_s: int | None = None,
+        known_until_s: int | None = None,
+        count: int = 10,
+        diversity: float | None = None,
+        as_of: int | None = None,
+    ) -> list[Found]:
+        """Return the patterns that pass the filters and whose context is nearest, best first.
+
+        Patterns of the declared space are not searched; see ``patterns``.
+
+        Parameters
+        ----------
+        context : mapping, str or None
+            What to look for; a text stands for a context that has only this. None: whatever
+            passes, the most confident first.
+        task_type, domain, approach, minimum_confidence, minimum_usage, known_from_s, known_until_s
+            See ``search.Filters``.
+        count : int
+        diversity : float or None
+            λ of maximal marginal relevance, 1: by similarity alone; None: as set.
+        as_of : int or None
+            Nothing that was known later is found; None: no limit.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range, or a value of the context is neither a text nor a finite
+            number.
+        """
+        weight = self._settings.diversity if diversity is None else diversity
+        if not 0.0 <= weight <= 1.0 or not 0.0 <= minimum_confidence <= 1.0:
+            raise ValueError(
+                f"diversity = {weight!r}, minimum_confidence = {minimum_confidence!r}: from 0 to 1"
+            )
+        if count < 1 or minimum_usage < 0:
+            raise ValueError(f"count = {count!r}, minimum_usage = {minimum_usage!r}: not negative")
+        query = {"query": context} if isinstance(context, str) else context
+        filters = Filters(
+            task_type, domain, approach, minimum_confidence, minimum_usage, known_from_s,
+            known_until_s,
+        )  # fmt: skip
+        self._derived.follow()
+        asked = None if query is None else tuple(sorted(query.items()))
+        key = (self._derived.serial, asked, filters, count, weight, as_of)
+        if key in self._answers:
+            kept = self._answers[key]
+            assert isinstance(kept, list)
+            return list(kept)
+        found = self._derived.search(query, filters, count, as_of, weight)
+        self._answers[key] = list(found)
+        return found
 
     # --- what is known -----------------------------------------------------------------------
 
@@ -257,11 +420,11 @@ class ReasoningBank:
     ) -> list[Pattern]:
         """Return what was known by a moment, by pattern; None: no limit.
 
-        Reads the whole log.
+        Reads the whole log where the bank has a space.
         """
         return [
             pattern
-            for pattern in self._derived.fold(as_of).patterns(as_of)
+            for pattern in self._derived.patterns(as_of)
             if task_type in (None, pattern.task_type)
             and domain in (None, pattern.domain)
             and approach in (None, pattern.approach)
@@ -283,12 +446,10 @@ class ReasoningBank:
         ConfigError
             If nothing is known of a pattern of this id.
         """
-        fold = self._derived.fold(as_of)
-        key = fold.key(pattern_id)
-        if key is None:
+        known = self._derived.pattern(pattern_id, as_of)
+        if known is None:
             raise ConfigError("pattern", pattern_id, "nothing is known of a pattern of this id")
-        (pattern,) = (one for one in fold.patterns(as_of) if one.id == pattern_id)
-        outcomes = self._derived.outcomes(key, as_of)
+        pattern, outcomes = known
         return Explanation(pattern, pattern.sentence(), tuple(outcomes[:most]))
 
     def approaches(self, task_type: str, *, domain: str | None = None) -> list[str]:
@@ -356,10 +517,10 @@ class ReasoningBank:
 
 def _agreed_space(store: ExperienceStore, space: ContextSpace | None) -> ContextSpace | None:
     """Return the log's space; a log without one takes the one that is given."""
-    written = store.setting(_SPACE)
+    written = store.setting(SPACE)
     if written is None:
         if space is not None:
-            store.set_setting(_SPACE, space_to_json(space))
+            store.set_setting(SPACE, space_to_json(space))
         return space
     if space is not None and space_to_json(space) != written:
         names = ", ".join(feature.name for feature in space.features)

@@ -1,42 +1,55 @@
-"""What is derived from the log: ledgers that follow it, patterns that are folded when asked for.
+"""What is derived from the log, and kept in step with it: ledgers, catalogue, items.
 
-The ledgers are filled when they are first needed and then take what was added since, by whichever
-process. Should reading the log fail half-way, they are thrown away, and filled anew next time:
-nothing counts twice. Above: ``bank``. Below: ``store``, ``space_ledger``, ``open_ledger``,
-``patterns``.
+It is filled when it is first needed and then takes what was added since, by whichever process.
+Should reading the log fail half-way, or the log let go of something, all is thrown away and filled
+anew: nothing counts twice. Contexts of the declared space go to the ledger of its cells, all others
+to the catalogue.
+
+Above: ``bank``. Below: ``log``, ``space_ledger``, ``catalogue``, ``recall``, ``search``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.errors import ConfigError
+from swarm_runtime.memory.catalogue import Catalogue
 from swarm_runtime.memory.contexts import ContextReader
-from swarm_runtime.memory.embedding import Embedder
 from swarm_runtime.memory.ledger import Recall
-from swarm_runtime.memory.open_ledger import OpenLedger
-from swarm_runtime.memory.pattern import ContextSpace
-from swarm_runtime.memory.patterns import Outcome, PatternFold, PatternKey, outcomes_of
-from swarm_runtime.memory.ranking import Statistics
+from swarm_runtime.memory.log import ExperienceStore, Position, Record
+from swarm_runtime.memory.pattern import ContextSpace, pattern_id
+from swarm_runtime.memory.patterns import Outcome, Pattern, PatternFold, outcomes_of
+from swarm_runtime.memory.ranking import Statistics, recency_table
+from swarm_runtime.memory.recall import recall
+from swarm_runtime.memory.records import Item, Tombstone, Verdict
+from swarm_runtime.memory.revisions import Revisions
+from swarm_runtime.memory.search import Filters, Found, Searcher
 from swarm_runtime.memory.space_ledger import SpaceLedger
-from swarm_runtime.memory.store import ExperienceStore, Position, Record
+from swarm_runtime.memory.standing import pattern_at
+from swarm_runtime.memory.tables import Embeds, Vectors
 from swarm_runtime.memory.trajectory import Context, Trajectory
 
 __all__ = ["Derived"]
 
+#: Moments lie before it.
+_END_S = 2**60
+
 
 class Derived:
-    """Ledgers and patterns of a log.
+    """What follows a log.
 
     Parameters
     ----------
     store : ExperienceStore
     space : ContextSpace or None
     settings : MemorySettings
-    dimension : int
-        Of the embedding of open contexts.
+    embedder : Embeds
+    new_index : callable
+        Makes an empty index of the embedder's dimension.
     """
 
     def __init__(
@@ -44,14 +57,23 @@ class Derived:
         store: ExperienceStore,
         space: ContextSpace | None,
         settings: MemorySettings,
-        dimension: int,
+        embedder: Embeds,
+        new_index: Callable[[], Vectors],
     ) -> None:
         self._store = store
         self._settings = settings
         self._reader = ContextReader(space)
-        self._embedder = Embedder(dimension, space)
+        self._embedder = embedder
+        self._new_index = new_index
+        self._recency = recency_table(settings.half_life_days)
         self._cells = SpaceLedger(space, shadow_teaches=settings.shadow_teaches) if space else None
+        #: Grows whenever an answer may change, except by the moment that is asked about.
+        self.serial = 0
+        self._stamp: tuple[int, int] | None = None
+        self._generation = -1
         self._forget()
+
+    # --- what is known by a moment -----------------------------------------------------------
 
     def recall(
         self,
@@ -62,11 +84,28 @@ class Derived:
         as_of_s: int,
     ) -> Recall:
         """Return what was known by a moment of some candidates in contexts like one."""
-        self._catch_up(as_of_s)
+        self.follow()
         cell = self._reader.number(context)
-        if cell is None or self._cells is None:
-            return self._open.recall(context, task_type, candidates, domain, as_of_s)
-        return self._cells.recall(cell, task_type, candidates, domain)
+        if cell is not None and self._cells is not None:
+            self._stand(as_of_s)
+            return self._cells.recall(cell, task_type, candidates, domain)
+        self.catalogue.advance(as_of_s)
+        query = self._embedder.embed_many([context])[0]
+        return recall(self.catalogue, query, task_type, candidates, domain)
+
+    def search(
+        self,
+        context: Context | None,
+        filters: Filters,
+        count: int,
+        as_of_s: int | None,
+        diversity: float,
+    ) -> list[Found]:
+        """Return the patterns of open contexts that pass and are nearest to a context."""
+        self.follow()
+        self.catalogue.advance(_END_S if as_of_s is None else as_of_s)
+        query = None if context is None else self._embedder.embed_many([context])[0]
+        return self._searcher.search(query, filters, count, now_s=as_of_s, diversity=diversity)
 
     def statistics(
         self, task_type: str, approaches: Sequence[str], domain: str | None, as_of_s: int
@@ -80,57 +119,166 @@ class Derived:
         """
         if self._cells is None:
             raise ConfigError("space", None, "only a bank with a space has statistics of its cells")
-        self._catch_up(as_of_s)
+        self.follow()
+        self._stand(as_of_s)
         return self._cells.statistics(task_type, approaches, domain)
 
     def approaches(self, task_type: str, domain: str | None) -> list[str]:
         """Return every approach to a type of task that was recorded, in order of names."""
-        self._catch_up(None)
-        known = set(self._open.approaches(task_type, domain))
-        if self._cells is not None:
-            known.update(self._cells.approaches(task_type, domain))
+        self.follow()
+        known = set(self._cells.approaches(task_type, domain)) if self._cells is not None else set()
+        catalogue = self.catalogue
+        kind = catalogue.task_types.find(task_type)
+        field = -1 if domain is None else catalogue.domains.find(domain)
+        if kind >= 0 and (domain is None or field >= 0):
+            place = catalogue.patterns.place.rows
+            here = catalogue.places.task_type.rows[place] == kind
+            if field >= 0:
+                here &= catalogue.places.domain.rows[place] == field
+            numbers = np.unique(catalogue.patterns.approach.rows[here]).tolist()
+            known.update(catalogue.approaches.texts[number] for number in numbers)
         return sorted(known)
 
-    def fold(self, as_of_s: int | None) -> PatternFold:
-        """Return the fold of all that was known by a moment; reads the whole log."""
+    # --- patterns ----------------------------------------------------------------------------
+
+    def patterns(self, as_of_s: int | None) -> list[Pattern]:
+        """Return what was known by a moment (None: no limit), by pattern.
+
+        Patterns of the declared space are folded from the whole log.
+        """
+        self.follow()
+        self.catalogue.advance(_END_S if as_of_s is None else as_of_s)
+        standings = self._searcher.standings(as_of_s)
+        found = [pattern_at(self.catalogue, standings, at) for at in range(len(standings.patterns))]
+        if self._cells is not None:
+            found += self._fold(as_of_s).patterns(as_of_s)
+        return sorted(found, key=lambda one: (one.domain, one.task_type, one.approach, one.id))
+
+    def pattern(self, id_: str, as_of_s: int | None) -> tuple[Pattern, list[Outcome]] | None:
+        """Return a pattern and the outcomes that taught it; None if nothing is known of it.
+
+        Outcomes that were carried out come first, the newest first.
+        """
+        self.follow()
+        self.catalogue.advance(_END_S if as_of_s is None else as_of_s)
+        row = self.catalogue.pattern_of(id_)
+        if row is not None:
+            rows = np.array([row], dtype=np.int64)
+            standings = self._searcher.of(rows, as_of_s)
+            if not len(standings.patterns):
+                return None
+            found = pattern_at(self.catalogue, standings, 0)
+            outcomes = self._outcomes(id_, self._store.tries(id_, as_of_s), as_of_s)
+            return found, sorted(outcomes, key=lambda one: one.known_at_s, reverse=True)
+        if self._cells is None:
+            return None
+        fold = self._fold(as_of_s)
+        key = fold.key(id_)
+        if key is None or id_ in self._revisions.revoked_patterns(as_of_s):
+            return None
+        (found,) = (one for one in fold.patterns(as_of_s) if one.id == id_)
+        taught = [
+            one
+            for record in self._tries_in_space(as_of_s)
+            for one in outcomes_of(record, key, self._reader)
+            if one.actual or self._settings.shadow_teaches
+        ]
+        return found, sorted(taught, key=lambda one: (one.actual, one.known_at_s), reverse=True)
+
+    def _outcomes(
+        self, id_: str, tries: Sequence[Trajectory], as_of_s: int | None
+    ) -> list[Outcome]:
+        found: list[Outcome] = []
+        for one in tries:
+            record = self._revisions.standing(one, as_of_s)
+            if record is not None:
+                cell = self._reader.cell(one.context)
+                key = (one.domain, one.task_type, one.approach, cell)
+                if pattern_id(*key) == id_:
+                    found += outcomes_of(record, key, self._reader)
+        return found
+
+    def _fold(self, as_of_s: int | None) -> PatternFold:
         fold = PatternFold(self._reader, self._settings)
-        for record in self._store.in_order_of_time(as_of_s):
+        fold.leave_out(self._revisions.revoked_patterns(as_of_s))
+        for record in self._tries_in_space(as_of_s):
             fold.add(record)
         return fold
 
-    def outcomes(self, key: PatternKey, as_of_s: int | None) -> list[Outcome]:
-        """Return the outcomes that taught a pattern: those carried out first, the newest first."""
-        found: list[Outcome] = []
+    def _tries_in_space(self, as_of_s: int | None) -> Iterator[Experience | Trajectory]:
         for record in self._store.in_order_of_time(as_of_s):
-            found += outcomes_of(record, key, self._reader)
-        taught = [one for one in found if one.actual or self._settings.shadow_teaches]
-        return sorted(taught, key=lambda one: (one.actual, one.known_at_s), reverse=True)
+            if isinstance(record, Experience) or self._reader.number(record.context) is not None:
+                standing = self._revisions.standing(record, as_of_s)
+                if standing is not None:
+                    yield standing
 
-    def _forget(self) -> None:
-        self._open = OpenLedger(self._embedder, self._reader)
-        if self._cells is not None:
-            self._cells.clear()
-        self._position = Position()
+    # --- in step with the log ----------------------------------------------------------------
 
-    def _catch_up(self, as_of_s: int | None) -> None:
-        """Take what was added to the log, and let the space's ledger stand at a moment.
-
-        With None, that ledger stays where it is.
-        """
+    def follow(self) -> None:
+        """Take what was added to the log since it was last read."""
+        stamp = self._store.stamp()
+        if stamp == self._stamp:
+            return
         try:
+            generation = self._store.generation()
+            if generation != self._generation:
+                self._forget()
+                self._generation = generation
+                self._take_folded()
+            tries: list[Trajectory] = []
+            before = self._position
             for record in self._since(self._position):
-                if not self._into_space(record) and isinstance(record, Trajectory):
-                    self._open.add(record)
-            if self._cells is None or as_of_s is None:
-                return
-            if as_of_s < self._cells.as_of_s:
-                self._cells.clear()
-                for record in self._since(Position(), self._position):
+                if isinstance(record, (Verdict, Tombstone)):
+                    self._revise(record)
+                elif isinstance(record, Item):
+                    self.items.append(record)
+                elif isinstance(record, Experience):
                     self._into_space(record)
-            self._cells.advance(as_of_s)
+                elif isinstance(record, Trajectory) and not self._into_space(record):
+                    tries.append(record)
+            self.catalogue.offer(tries)
+            if self._position != before:
+                self.serial += 1
+            self._stamp = stamp
         except BaseException:
             self._forget()
             raise
+
+    def _revise(self, record: Verdict | Tombstone) -> None:
+        self._revisions.add(record)
+        # What the ledger of cells has folded can't be taken out of it.
+        self._stale = True
+        if isinstance(record, Verdict):
+            self.catalogue.judge([record])
+        else:
+            self.catalogue.revoke([record])
+
+    def _forget(self) -> None:
+        self.catalogue = Catalogue(self._embedder, self._reader, self._new_index())
+        self._searcher = Searcher(self.catalogue, self._settings, self._recency)
+        self._revisions = Revisions()
+        self.items: list[Item] = []
+        if self._cells is not None:
+            self._cells.clear()
+        self._stale = False
+        self._position = Position()
+        self._generation = -1
+        self._stamp = None
+        self.serial += 1
+
+    def _take_folded(self) -> None:
+        rows = list(self._store.folded_rows())
+        if self._cells is None:
+            self.catalogue.offer(rows)
+            return
+        open_rows = []
+        for row in rows:
+            cell = self._reader.number(self._reader.centre(row.cell))
+            if cell is None:
+                open_rows.append(row)
+            elif not self._revisions.revoked("agent", row.agent, self._cells.as_of_s):
+                self._cells.offer_folded(row, cell)
+        self.catalogue.offer(open_rows)
 
     def _since(self, position: Position, until: Position | None = None) -> Iterator[Record]:
         """Yield what the log has after a position, up to another or to its end."""
@@ -142,15 +290,33 @@ class Derived:
             position = end
         self._position = position
 
-    def _into_space(self, record: Record) -> bool:
+    def _stand(self, as_of_s: int) -> None:
+        """Let the space's ledger stand at a moment; it is filled anew where it can't just go on."""
+        assert self._cells is not None
+        stands_s = self._cells.as_of_s
+        if self._stale or as_of_s < stands_s or self._revisions.changed_between(stands_s, as_of_s):
+            self._cells.clear(self._revisions.revoked_patterns(as_of_s))
+            self._cells.as_of_s = as_of_s
+            for row in self._store.folded_rows():
+                cell = self._reader.number(self._reader.centre(row.cell))
+                if cell is not None and not self._revisions.revoked("agent", row.agent, as_of_s):
+                    self._cells.offer_folded(row, cell)
+            for record in self._since(Position(), self._position):
+                if isinstance(record, (Experience, Trajectory)):
+                    self._into_space(record)
+            self._stale = False
+        self._cells.advance(as_of_s)
+
+    def _into_space(self, record: Experience | Trajectory) -> bool:
         """Offer a record to the space's ledger; return whether it belongs there."""
         if self._cells is None:
             return False
-        if isinstance(record, Experience):
-            self._cells.offer(record)
-            return True
-        cell = self._reader.number(record.context)
-        if cell is None:
+        cell = None if isinstance(record, Experience) else self._reader.number(record.context)
+        if not isinstance(record, Experience) and cell is None:
             return False
-        self._cells.offer_trajectory(record, cell)
+        standing = self._revisions.standing(record, self._cells.as_of_s)
+        if isinstance(standing, Experience):
+            self._cells.offer(standing)
+        elif standing is not None and cell is not None:
+            self._cells.offer_trajectory(standing, cell)
         return True

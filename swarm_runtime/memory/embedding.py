@@ -27,6 +27,7 @@ import functools
 import itertools
 import math
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +66,13 @@ _FREQUENCIES = (
 _WORD_SHARE = 0.4
 _RUN_LENGTHS = (3, 4, 5)
 _PRIME = np.uint64(0x100000001B3)
+_RUN_LENGTHS_COLUMN = np.array(_RUN_LENGTHS, dtype=np.uint64)[:, None]
+#: What words and runs are multiplied by.
+_SHARES = np.sqrt(np.array([_WORD_SHARE, 1.0 - _WORD_SHARE]))[:, None, None]
+#: For each byte of a run, the first of the lengths that still take one.
+_UNFINISHED = tuple(sum(n <= at for n in _RUN_LENGTHS) for at in range(_RUN_LENGTHS[-1]))
+#: Contexts that are embedded at once: their sums fit into the processor's cache.
+_BATCH = 64
 
 
 def _mixed(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -74,27 +82,33 @@ def _mixed(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return np.asarray(mixed ^ (mixed >> np.uint64(31)), dtype=np.uint64)
 
 
-def _word_hashes(text: str) -> npt.NDArray[np.uint64]:
+def _word_hashes(text: bytes) -> list[int]:
     """Return a hash of each word and each pair of words."""
-    words = text.split()
-    grams = words + [f"{first} {second}" for first, second in itertools.pairwise(words)]
-    hashes = [zlib.crc32(gram.encode()) for gram in grams]
-    return np.array(hashes, dtype=np.uint64)
+    words = text.split(b" ") if text else []
+    hashes = [zlib.crc32(word) for word in words]
+    # A checksum can be carried on, so a pair costs its second word only.
+    pairs = [zlib.crc32(b" " + words[at], hashes[at - 1]) for at in range(1, len(words))]
+    return hashes + pairs
 
 
-def _run_hashes(text: str) -> npt.NDArray[np.uint64]:
-    """Return a hash of each run of bytes of the text, with a space before and after it."""
-    codes = np.frombuffer(f" {text} ".encode(), dtype=np.uint8).astype(np.uint64)
-    hashes: list[npt.NDArray[np.uint64]] = []
-    for length in _RUN_LENGTHS:
-        count = len(codes) - length + 1
-        if count < 1:
-            break
-        run = np.full(count, length, dtype=np.uint64)
-        for offset in range(length):
-            run = (run ^ codes[offset : offset + count]) * _PRIME  # FNV-1a
-        hashes.append(run)
-    return np.concatenate(hashes) if hashes else np.empty(0, dtype=np.uint64)
+def _run_hashes(texts: bytes) -> npt.NDArray[np.uint64]:
+    """Return a hash (FNV-1a) of each run of bytes: one row for each length, by first byte.
+
+    Where the bytes end before the run does, the hash means nothing.
+    """
+    padded = np.frombuffer(texts + bytes(_RUN_LENGTHS[-1]), dtype=np.uint8).astype(np.uint64)
+    hashes = np.empty((len(_RUN_LENGTHS), len(texts)), dtype=np.uint64)
+    hashes[:] = _RUN_LENGTHS_COLUMN
+    for offset, first in enumerate(_UNFINISHED):
+        unfinished = hashes[first:]
+        unfinished ^= padded[offset : offset + len(texts)]
+        unfinished *= _PRIME
+    return hashes
+
+
+def _lengths(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the length of each row; one scalar product each, so others' rows don't matter."""
+    return np.array([math.sqrt(float(row @ row)) for row in rows])
 
 
 class Embedder:
@@ -125,6 +139,7 @@ class Embedder:
         self._slots = {name: 2 * at for at, name in enumerate(names)}
         self._offset = 2 * len(names)
         self._places = functools.lru_cache(maxsize=4_096)(self._hashed_places)
+        self._number = functools.lru_cache(maxsize=4_096)(self._number_part)
 
     def embed(self, context: Context) -> Vector:
         """Return a context's vector.
@@ -138,24 +153,63 @@ class Embedder:
         ndarray of float32, shape (dimension,)
             Of length one (to float32's precision), also for an empty context.
         """
-        total = np.zeros(self.dimension)
-        for name in sorted(context):
-            value = context[name]
-            if isinstance(value, str):
-                total += self._text(name, value)
-                continue
-            position = self._reader.position(name, value)
-            if position is None:
-                self._add_number(total, name, value)
-            else:
-                slot = self._slots[name]
-                total[slot] += math.cos(0.5 * math.pi * position)
-                total[slot + 1] += math.sin(0.5 * math.pi * position)
-        length = math.sqrt(float(total @ total))
-        if length == 0.0:
+        return np.asarray(self._embedded([context])[0])
+
+    def embed_many(self, contexts: Sequence[Context]) -> Vector:
+        """Return the vectors of many contexts, each to the bit what ``embed`` returns.
+
+        Parameters
+        ----------
+        contexts : sequence of mapping of str to float or str
+
+        Returns
+        -------
+        ndarray of float32, shape (len(contexts), dimension)
+        """
+        vectors = np.empty((len(contexts), self.dimension), dtype=np.float32)
+        for start in range(0, len(contexts), _BATCH):
+            some = contexts[start : start + _BATCH]
+            vectors[start : start + len(some)] = self._embedded(some)
+        return vectors
+
+    def _embedded(self, contexts: Sequence[Context]) -> Vector:
+        total = np.zeros((len(contexts), self.dimension))
+        # Parts are summed in the order of names, whichever features the others have.
+        for name in sorted(set().union(*contexts)):
+            texts: list[tuple[int, str]] = []
+            for row, context in enumerate(contexts):
+                value = context.get(name)
+                if isinstance(value, str):
+                    texts.append((row, value))
+                elif value is not None:
+                    self._add_number(total[row], name, value)
+            if len(texts) == len(contexts):
+                total += self._texts(name, [text for _, text in texts])
+            elif texts:
+                total[[row for row, _ in texts]] += self._texts(name, [text for _, text in texts])
+        lengths = _lengths(total)
+        if not lengths.all():
             # No feature (or, in theory, features that cancel out): a place of its own.
-            total[-1] = length = 1.0
-        return np.asarray(total / length, dtype=np.float32)
+            empty = np.flatnonzero(lengths == 0.0)
+            total[empty, -1] = lengths[empty] = 1.0
+        return (total / lengths[:, None]).astype(np.float32)
+
+    def _add_number(self, total: npt.NDArray[np.float64], name: str, value: float) -> None:
+        position = self._reader.position(name, value)
+        if position is None:
+            np.add.at(total, self._places(name)[0], self._number(name, value))
+            return
+        slot = self._slots[name]
+        total[slot] += math.cos(0.5 * math.pi * position)
+        total[slot + 1] += math.sin(0.5 * math.pi * position)
+
+    def _number_part(self, name: str, value: float) -> npt.NDArray[np.float64]:
+        """Return what an undeclared number adds to each of its coordinates."""
+        at = number_place(value)
+        waves: list[float] = []
+        for frequency in _FREQUENCIES:
+            waves += (math.cos(frequency * at), math.sin(frequency * at))
+        return np.asarray(self._places(name)[1] * np.array(waves) / math.sqrt(len(_FREQUENCIES)))
 
     def _hashed_places(self, name: str) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
         """Return the coordinates and signs of an undeclared number."""
@@ -170,34 +224,41 @@ class Embedder:
         places = (hashes % hashed).astype(np.intp) + self._offset
         return places, np.where(hashes >> np.uint64(63), 1.0, -1.0)
 
-    def _add_number(self, total: npt.NDArray[np.float64], name: str, value: float) -> None:
-        at = number_place(value)
-        waves: list[float] = []
-        for frequency in _FREQUENCIES:
-            waves += (math.cos(frequency * at), math.sin(frequency * at))
-        places, signs = self._places(name)
-        np.add.at(total, places, signs * np.array(waves) / math.sqrt(len(_FREQUENCIES)))
-
-    def _text(self, name: str, text: str) -> npt.NDArray[np.float64]:
-        normal = normal_text(text)
-        salt = np.uint64(zlib.crc32(f"text {name}".encode()) + 1) * np.uint64(0x100000000)
-        words = self._grams(_word_hashes(normal), salt)
-        runs = self._grams(_run_hashes(normal), salt + np.uint64(1))
-        whole = math.sqrt(_WORD_SHARE) * words + math.sqrt(1.0 - _WORD_SHARE) * runs
-        length = math.sqrt(float(whole @ whole))
-        if length == 0.0:
+    def _texts(self, name: str, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return the part of length one of each text, as rows."""
+        salt = (zlib.crc32(f"text {name}".encode()) + 1) << 32 & 0xFFFFFFFFFFFFFFFF
+        count, size = len(texts), self.dimension
+        normal = [normal_text(text).encode() for text in texts]
+        words = [_word_hashes(text) for text in normal]
+        # With a space before and after it, so that a text's first and last bytes have runs too.
+        lengths = [len(text) + 2 for text in normal]
+        runs = _run_hashes(b" %b " % b"  ".join(normal))
+        left = np.concatenate([np.arange(length, 0, -1) for length in lengths])
+        whole = left >= _RUN_LENGTHS_COLUMN
+        of_words = np.array(list(itertools.chain(*words)), dtype=np.uint64)
+        hashes = np.concatenate([of_words ^ np.uint64(salt), runs[whole] ^ np.uint64(salt + 1)])
+        places, signs = self._scatter(_mixed(hashes))
+        # Counts of all texts' words first, then of all texts' runs.
+        places[len(of_words) :] += count * size
+        if count > 1:
+            rows = np.arange(0, count * size, size)
+            row_of_run = np.broadcast_to(np.repeat(rows, lengths), runs.shape)[whole]
+            places += np.concatenate([np.repeat(rows, [len(some) for some in words]), row_of_run])
+        counts = np.bincount(places, signs, minlength=2 * count * size)
+        parts = counts.astype(np.float64, copy=False).reshape(2, count, size)
+        squares = np.einsum("kij,kij->ki", parts, parts)  # exact: sums of whole numbers
+        squares[squares == 0.0] = 1.0
+        parts /= np.sqrt(squares)[:, :, None]
+        parts *= _SHARES
+        total = parts[0]
+        total += parts[1]
+        scale = _lengths(total)
+        if not scale.all():
             # An empty text is a text too: equal to other empty ones, unlike all others.
-            whole = self._grams(np.zeros(1, dtype=np.uint64), salt + np.uint64(2))
-            length = 1.0
-        return np.asarray(whole / length)
-
-    def _grams(self, hashes: npt.NDArray[np.uint64], salt: np.uint64) -> npt.NDArray[np.float64]:
-        """Return the signed counts of hashed features, scaled to length one (or zero)."""
-        places, signs = self._scatter(_mixed(hashes ^ salt))
-        counts = np.zeros(self.dimension)
-        np.add.at(counts, places, signs)
-        length = math.sqrt(float(counts @ counts))
-        return counts / length if length else counts
+            place, sign = self._scatter(_mixed(np.array([salt + 2], dtype=np.uint64)))
+            empty = np.flatnonzero(scale == 0.0)
+            total[empty, place], scale[empty] = sign, 1.0
+        return np.asarray(total / scale[:, None])
 
 
 def similarity_weight(cosine: float, floor: float) -> int:

@@ -235,6 +235,11 @@ class PatternFold:
         self._tallies: dict[PatternKey, _Tally] = {}
         self._rows: dict[tuple[str, str, tuple[str, ...], int], list[_Tally]] = {}
         self._newest_s = NEVER
+        self._left_out: frozenset[str] = frozenset()
+
+    def leave_out(self, ids: frozenset[str]) -> None:
+        """Say nothing of the patterns of some ids."""
+        self._left_out = ids
 
     def add(self, record: Experience | Trajectory) -> None:
         """Take the next record of the log, in its order of time."""
@@ -295,6 +300,10 @@ class PatternFold:
                 return key
         return None
 
+    @staticmethod
+    def _key_of(tally: _Tally) -> PatternKey:
+        return tally.domain, tally.task_type, tally.approach, tally.cell
+
     def patterns(self, as_of_s: int | None = None) -> list[Pattern]:
         """Return every pattern of which an outcome taught, by domain, task type, approach and id.
 
@@ -308,6 +317,8 @@ class PatternFold:
         found: list[Pattern] = []
         for tally in self._tallies.values():
             if not tally.outcomes:
+                continue
+            if self._left_out and pattern_id(*self._key_of(tally)) in self._left_out:
                 continue
             mean, low, high = tally.interval()
             age_days = min(max(0, (now - tally.last_s) // _DAY_S), len(recency) - 1)

@@ -78,6 +78,8 @@ class Reason(enum.IntEnum):
     ABSTAINED = 2
     #: A recommendation was withheld at random, to measure what recommendations are worth.
     WITHHELD = 3
+    #: A policy that explores by itself tried what it knows too little of (``memory.policies``).
+    EXPLORED = 4
 
 
 class Statistics:

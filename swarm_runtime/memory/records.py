@@ -132,6 +132,8 @@ class Verdict(_Record):
         1 success, -1 failure, 0 abstains.
     known_at_s : int
         When it was given, in seconds since 1970.
+    excess : float or None
+        The excess reward by this judge's measure; None: what was recorded stays.
     confidence : float
         In [0, 1].
     reason : str
@@ -144,6 +146,7 @@ class Verdict(_Record):
     judge: str
     verdict: int
     known_at_s: int
+    excess: float | None = None
     confidence: float = 1.0
     reason: str = ""
     cost_usd: float = 0.0
@@ -153,6 +156,8 @@ class Verdict(_Record):
         _text(self, "reason", empty=True)
         _time(self, "known_at_s")
         _number(self, "confidence", 0.0, 1.0)
+        if self.excess is not None:
+            _number(self, "excess", -1e9, 1e9)
         _number(self, "cost_usd", 0.0, 1e9)
         if type(self.verdict) is not int or self.verdict not in (-1, 0, 1):
             raise ValueError(f"verdict = {self.verdict!r}: 1, 0 or -1")

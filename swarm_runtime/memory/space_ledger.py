@@ -16,6 +16,7 @@ from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
 from swarm_runtime.memory.contexts import ContextReader
 from swarm_runtime.memory.embedding import cell_similarity
 from swarm_runtime.memory.ledger import MOST_EVIDENCE, Recall
+from swarm_runtime.memory.log import FoldedRow
 from swarm_runtime.memory.pattern import ContextSpace, pattern_id
 from swarm_runtime.memory.ranking import NEVER, SIMILARITY_SCALE, Statistics
 from swarm_runtime.memory.recommendation import Evidence
@@ -35,6 +36,7 @@ class _Group:
     statistics: Statistics
     #: Known only after the moment at which the ledger stands.
     waiting: list[Experience] = field(default_factory=list)
+    folded: list[tuple[int, FoldedRow]] = field(default_factory=list)
     #: Who reported on a cell and an approach; column -1 stands for all approaches.
     agents: dict[tuple[int, int], set[str]] = field(default_factory=dict)
 
@@ -57,6 +59,7 @@ class SpaceLedger:
         self.similarity = cell_similarity(space)
         #: The moment at which it stands.
         self.as_of_s = NEVER
+        self._revoked: frozenset[str] = frozenset()
 
     def offer(self, experience: Experience) -> None:
         """Take an experience, to be learnt when its time has come."""
@@ -90,15 +93,31 @@ class SpaceLedger:
             )
         )
 
-    def clear(self) -> None:
-        """Forget everything, to be filled anew."""
+    def offer_folded(self, row: FoldedRow, cell: int) -> None:
+        """Take what retention left of one agent's tries in a cell of the space."""
+        key = (row.domain, row.task_type, (row.approach,))
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(*key, Statistics(self._space.cell_count, 1))
+        group.folded.append((cell, row))
+
+    def clear(self, revoked: frozenset[str] = frozenset()) -> None:
+        """Forget everything, to be filled anew.
+
+        Parameters
+        ----------
+        revoked : frozenset of str
+            Ids of patterns that nothing is to be known of from now on.
+        """
         self._groups = {}
         self.as_of_s = NEVER
+        self._revoked = revoked
 
     def advance(self, as_of_s: int) -> None:
         """Learn what is known by a moment; the ledger then stands there, or later."""
         self.as_of_s = max(self.as_of_s, as_of_s)
         for group in self._groups.values():
+            self._advance_folded(group)
             if not group.waiting:
                 continue
             taught = [one for one in group.waiting if one.known_at_s <= self.as_of_s]
@@ -114,6 +133,17 @@ class SpaceLedger:
                     if chosen >= 0:
                         column = -1 if self._shadow_teaches else chosen
                         group.agents.setdefault((cell, column), set()).add(one.agent)
+
+    def _advance_folded(self, group: _Group) -> None:
+        statistics = group.statistics
+        for cell, row in group.folded:
+            if row.last_known_s <= self.as_of_s:
+                statistics.counters[cell, :, 0] += row[5:10]
+                newest = max(int(statistics.last_known_s[cell, 0]), row.last_known_s)
+                statistics.last_known_s[cell, 0] = newest
+                statistics.newest_s = max(statistics.newest_s, newest)
+                group.agents.setdefault((cell, 0), set()).add(row.agent)
+        group.folded = [one for one in group.folded if one[1].last_known_s > self.as_of_s]
 
     def approaches(self, task_type: str, domain: str | None) -> list[str]:
         """Return all approaches of which something was recorded, in order of their names."""
@@ -133,7 +163,25 @@ class SpaceLedger:
             newest = np.maximum(whole.last_known_s[:, to], group.statistics.last_known_s[:, of])
             whole.last_known_s[:, to] = newest
             whole.newest_s = max(whole.newest_s, group.statistics.newest_s)
+            for column, cell in self._forgotten(group, candidates):
+                whole.counters[cell, :, column] = 0.0
+                whole.last_known_s[cell, column] = NEVER
         return whole
+
+    def _forgotten(self, group: _Group, candidates: Sequence[str]) -> list[tuple[int, int]]:
+        """Return the candidates and cells of which nothing is to be known."""
+        if not self._revoked:
+            return []
+        return [
+            (column, cell)
+            for column, approach in enumerate(candidates)
+            if approach in group.approaches
+            for cell in range(self._space.cell_count)
+            if self._id(group, approach, cell) in self._revoked
+        ]
+
+    def _id(self, group: _Group, approach: str, cell: int) -> str:
+        return pattern_id(group.domain, group.task_type, approach, self._reader.numbered(cell))
 
     def recall(
         self, cell: int, task_type: str, candidates: Sequence[str], domain: str | None
@@ -164,7 +212,7 @@ class SpaceLedger:
                 domains.setdefault(group.domain, []).append((group, column))
         known: list[tuple[float, str, int]] = []
         for name, columns in domains.items():
-            trials = sum(group.statistics.counters[:, 0, column] for group, column in columns)
+            trials = self.statistics(task_type, [approach], name).counters[:, 0, 0]
             heavy = weights * trials
             cells = np.argsort(-heavy, kind="stable")[:MOST_EVIDENCE].tolist()
             known += [(-float(heavy[at]), name, at) for at in cells if heavy[at] > 0.0]

@@ -1,130 +1,85 @@
 """The bank's truth: an append-only log of outcomes, in one SQLite file.
 
-What is acknowledged is on the disk (WAL, ``synchronous=FULL``, one commit for each batch) and is
-there once: experiences are identified by (agent, epoch), trajectories by their id. Recording one
-again changes nothing; recording *another* one under the same name is refused, and so is a gap in
-an agent's epochs. Everything else that the bank knows is derived from this log.
+What is acknowledged is on the disk (WAL, ``synchronous=FULL``, one commit for each batch, however
+large) and is there once: experiences are identified by (agent, epoch), trajectories by their id,
+annotations by kind and id. Recording one again changes nothing; recording *another* one under the
+same name is refused, and so is a gap in an agent's epochs. Everything else that the bank knows is
+derived from this log.
 
 Ids of agents are the caller's: two runs that share a file give their agents different ids.
 
 One process writes at a time (others wait), any number read meanwhile. A ``SqliteStore`` belongs to
-the thread that opened it. Above: ``bank``. A server's database may stand in behind
-``ExperienceStore``.
+the thread that opened it; another thread opens another one. Above: ``bank``. Below: ``log`` (the
+protocol), ``sqlite_files``, ``store_rows``, ``retention``, ``backups``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import heapq
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from swarm_runtime.core.knowledge import Experience, Sealed, View
-from swarm_runtime.errors import RunFolderError, StoreError
-from swarm_runtime.memory.migrations import FORMAT, MIGRATIONS
+from swarm_runtime.errors import StoreError, did_you_mean
+from swarm_runtime.memory import retention
+from swarm_runtime.memory.backups import back_up, back_up_in_turn, restore
+from swarm_runtime.memory.deltas import Packet
+from swarm_runtime.memory.filing import Filing, pattern_number
+from swarm_runtime.memory.log import (
+    SPACE,
+    ExperienceStore,
+    FoldedRow,
+    FoldedUsage,
+    PatternName,
+    Position,
+    Progress,
+    Record,
+)
+from swarm_runtime.memory.records import ANNOTATIONS, Annotation
+from swarm_runtime.memory.seal_index import Seal
+from swarm_runtime.memory.sqlite_files import MEMORY, RESTORE, SqliteFile
+from swarm_runtime.memory.store_rows import (
+    about,
+    author,
+    filed_trajectories,
+    opened,
+    read_annotations,
+    read_sealed,
+    read_trajectories,
+    seal_of,
+)
+from swarm_runtime.memory.store_seals import (
+    chunk_ends,
+    epoch_seals,
+    fingerprint,
+    packets_at,
+    seals_between,
+)
 from swarm_runtime.memory.trajectory import Trajectory
 
-__all__ = ["ExperienceStore", "Position", "Record", "SqliteStore"]
+__all__ = ["SPACE", "ExperienceStore", "Position", "Record", "SqliteStore"]
 
-#: What the log holds.
-Record = Experience | Trajectory
-
-#: How long a writer waits for another one.
-_BUSY_S = 30.0
-#: Rows that are read at once.
+#: Rows that are read at once, of each kind.
 _CHUNK = 4_096
-_RESTORE = "restore the file from a backup, or move it away and start a new bank"
-
-
-class Position(NamedTuple):
-    """How far the log has been read: the last row of each table."""
-
-    experiences: int = 0
-    trajectories: int = 0
-
-
-class ExperienceStore(Protocol):
-    """A durable log of outcomes."""
-
-    def record_all(self, sealed: Sequence[Sealed], trajectories: Sequence[Trajectory]) -> int:
-        """Make all of them durable, or none; return how many were new.
-
-        Raises
-        ------
-        StoreError
-            If one has the name of another one that is here, or leaves a gap.
-        """
-        ...
-
-    def sealed(self, after: View | None = None, until: View | None = None) -> list[Sealed]:
-        """Return experiences by (epoch, agent): those above ``after`` and up to ``until``.
-
-        None means: above nothing, up to everything.
-
-        Raises
-        ------
-        StoreError
-            If not everything that ``until`` names is here.
-        """
-        ...
-
-    def experiences(self, after: View | None = None, until: View | None = None) -> list[Experience]:
-        """Return the same, opened."""
-        ...
-
-    def since(
-        self, position: Position, until: Position | None = None
-    ) -> tuple[list[Record], Position]:
-        """Return what was added after a position (and up to another), and the position after it.
-
-        At most a chunk at a time: ask again until the position stays the same.
-        """
-        ...
-
-    def in_order_of_time(self, until_s: int | None = None) -> Iterator[Record]:
-        """Return what was known by a time (None: everything), in one canonical order.
-
-        By (known_at_s, epoch, agent); a trajectory counts as epoch 0, further by its id.
-        """
-        ...
-
-    def view(self) -> View:
-        """Return how many epochs of each agent are here."""
-        ...
-
-    def setting(self, key: str) -> str | None:
-        """Return what the file says of itself under a key."""
-        ...
-
-    def set_setting(self, key: str, value: str) -> None:
-        """Note something about the file."""
-        ...
-
-    def verify(self) -> int:
-        """Read everything, check it against its seals; return how many records there are.
-
-        Raises
-        ------
-        StoreError
-            Names the first thing that is wrong.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of the file; doing so twice is fine."""
-        ...
+#: Later than any time, further than any row.
+_NO_LIMIT = 2**62
+_SPAN = "seq > ? AND seq <= ?"
 
 
 class SqliteStore:
-    """The log in a SQLite file, or in memory.
+    """The log in a SQLite file, or in memory: an ``ExperienceStore``, where all is described.
 
     Parameters
     ----------
     path : str or Path
         The file, made if it is missing; ``":memory:"`` for one that is gone when it is closed.
+    patience_s : float
+        How long a writer waits for another one.
+    check : bool
+        Whether the structure of the file is checked on opening, which takes longer the larger it
+        is. For further handles of a file that was checked already, it need not be.
 
     Raises
     ------
@@ -134,118 +89,68 @@ class SqliteStore:
         If its folder is missing or can't be written.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = str(path)
-        #: Bytes that whole pages must make up; unknown where a log beside the file may hold more.
-        self._bytes: int | None = None
-        if self.path != ":memory:":
-            folder = Path(self.path).absolute().parent
-            if not folder.is_dir():
-                raise RunFolderError(str(folder), "no such folder; make it first")
-            if Path(self.path).is_dir():
-                raise RunFolderError(self.path, "is a folder; name a file in it")
-            if Path(self.path).exists() and not Path(f"{self.path}-wal").exists():
-                self._bytes = Path(self.path).stat().st_size
+    def __init__(self, path: str | Path, *, patience_s: float = 30.0, check: bool = True) -> None:
+        self._file = SqliteFile(path, patience_s=patience_s, check=check)
+        self.path = self._file.path
+        self._late = 0
         try:
-            self._connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
-        except sqlite3.OperationalError as problem:
-            raise RunFolderError(self.path, f"can't be opened: {problem}") from problem
-        try:
-            with self._explained():
-                self._open()
+            with self._file.explained():
+                self._filing = self._filed_by(self._file.noted(SPACE).get(SPACE))
+                self._uuid = self._file.noted("uuid")["uuid"]
+                if retention.unfiled(self._file):
+                    with self._file.transaction():
+                        self._filing = self._filed_by(self._file.noted(SPACE).get(SPACE))
+                        retention.file_anew(self._file, None, self._filing)
         except BaseException:
-            self._connection.close()
+            self._file.close()
             raise
 
-    def _open(self) -> None:
-        connection = self._connection
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        if tables and "meta" not in tables:
-            raise StoreError(self.path, "is a SQLite file, but no bank; name another file")
-        if tables:
-            # SQLite reads a last page that was cut off as if zeros followed.
-            if (self._bytes or 0) % connection.execute("PRAGMA page_size").fetchone()[0]:
-                raise StoreError(self.path, f"is damaged (its end is cut off); {_RESTORE}")
-            found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)")]
-            if found != ["ok"]:
-                raise StoreError(self.path, f"is damaged ({found[0]}); {_RESTORE}")
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        if not tables or self._format() < FORMAT:
-            with self._transaction():
-                self._migrate()
-        if self._format() > FORMAT:
-            raise StoreError(
-                self.path,
-                f"has format {self._format()}, this program knows {FORMAT}; update the program",
-            )
-
-    def _format(self) -> int:
-        row = self._connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        if row is None or not str(row[0]).isdecimal():
-            raise StoreError(self.path, "is a SQLite file, but no bank; name another file")
-        return int(row[0])
-
-    def _migrate(self) -> None:
-        """Take the steps that are missing; inside a transaction, so another process may have."""
-        tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        for step in MIGRATIONS[self._format() if tables else 0 :]:
-            step(self._connection)
-        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('format', ?)", (str(FORMAT),))
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what SQLite says into what to do about it."""
+    def _filed_by(self, space: str | None) -> Filing:
         try:
-            yield
-        except sqlite3.OperationalError as problem:
-            reason = str(problem)
-            if "locked" in reason:
-                reason = f"another process has been writing for {_BUSY_S:.0f} s; try again"
-            elif "readonly" in reason or "unable to open" in reason:
-                raise RunFolderError(self.path, f"can't be written: {problem}") from problem
-            raise StoreError(self.path, reason) from problem
-        except sqlite3.ProgrammingError as problem:
-            # Closed, or used by another thread: a fault of the caller, not of the file.
-            raise StoreError(self.path, f"can't be used: {problem}") from problem
-        except sqlite3.DatabaseError as problem:
-            reason = str(problem)
-            if "not a database" in reason:
-                raise StoreError(self.path, "is no SQLite file; name another file") from problem
-            raise StoreError(self.path, f"is damaged ({reason}); {_RESTORE}") from problem
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._explained():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+            return Filing(space)
+        except ValueError as problem:
+            raise StoreError(self.path, f"{problem}; {RESTORE}") from problem
 
     # --- writing -----------------------------------------------------------------------------
 
-    def record_all(self, sealed: Sequence[Sealed], trajectories: Sequence[Trajectory] = ()) -> int:
+    def record_all(
+        self,
+        sealed: Sequence[Sealed] = (),
+        trajectories: Sequence[Trajectory] = (),
+        annotations: Sequence[Annotation] = (),
+    ) -> int:
         """See ``ExperienceStore``."""
-        if not sealed and not trajectories:
+        if not sealed and not trajectories and not annotations:
             return 0
-        with self._transaction():
-            return sum(
-                [self._record(one) for one in sorted(sealed, key=_canonical)]
-                + [self._record_trajectory(one) for one in sorted(trajectories, key=lambda t: t.id)]
-            )
+        # All that can be done beforehand is, so that others wait as short as possible.
+        notes = [self._annotation_row(one) for one in annotations]
+        filing = self._filing
+        tries = self._trajectory_rows(trajectories)
+        with self._file.transaction():
+            noted = self._file.noted(SPACE, *retention.NOTES)
+            if noted.get(SPACE) != filing.space:
+                # Another handle noted a space since this one was opened.
+                self._filing = self._filed_by(noted.get(SPACE))
+                tries = self._trajectory_rows(trajectories)
+            new = sum([self._record(one) for one in sorted(sealed, key=_canonical)])
+            recorded, late = self._record_trajectories(tries, noted)
+            new += recorded + self._record_annotations(notes, noted)
+        self._late += late
+        return new
+
+    @property
+    def late(self) -> int:
+        """See ``ExperienceStore``."""
+        return self._late
 
     def _record(self, one: Sealed) -> bool:
-        seal = hashlib.sha256(one.blob).digest()
-        last = self._connection.execute(
+        seal = seal_of(one.blob)
+        connection = self._file.connection
+        last = connection.execute(
             "SELECT max(epoch) FROM experiences WHERE agent = ?", (one.agent,)
         ).fetchone()[0]
         if one.epoch <= (last or 0):
-            (known,) = self._connection.execute(
+            (known,) = connection.execute(
                 "SELECT sha256 FROM experiences WHERE agent = ? AND epoch = ?",
                 (one.agent, one.epoch),
             ).fetchone()
@@ -258,7 +163,7 @@ class SqliteStore:
             return False
         if one.epoch != (last or 0) + 1:
             raise StoreError(self.path, f"epoch {one.epoch} of {one.agent} came after {last or 0}")
-        self._connection.execute(
+        connection.execute(
             "INSERT INTO experiences"
             " (agent, epoch, known_at_s, domain, task_type, sha256, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -266,45 +171,121 @@ class SqliteStore:
         )
         return True
 
-    def _record_trajectory(self, one: Trajectory) -> bool:
-        body = one.to_bytes()
-        seal = hashlib.sha256(body).digest()
-        known = self._connection.execute(
-            "SELECT sha256 FROM trajectories WHERE id = ?", (one.id,)
-        ).fetchone()
-        if known is not None:
-            if known[0] != seal:
+    def _trajectory_rows(self, trajectories: Sequence[Trajectory]) -> list[_TrajectoryRow]:
+        number = self._filing.number
+        rows: list[_TrajectoryRow] = []
+        for one in trajectories:
+            body = one.to_bytes()
+            seal = hashlib.sha256(body).digest()
+            known = one.known_at_s
+            rows.append(
+                (one.id, one.agent, known, one.domain, one.task_type, seal, body, number(one))
+            )
+        return sorted(rows, key=lambda row: row[0])
+
+    def _record_trajectories(
+        self, rows: list[_TrajectoryRow], noted: Mapping[str, str]
+    ) -> tuple[int, int]:
+        """Return how many were new, and how many came too late to be taken."""
+        if not rows:
+            return 0, 0
+        kept_from_s = retention.kept_from_s(noted)
+        wanted = [row for row in rows if kept_from_s is None or row[2] > kept_from_s]
+        first = self._next_row("trajectories", noted)
+        new = self._file.connection.executemany(
+            "INSERT INTO trajectories"
+            " (seq, id, agent, known_at_s, domain, task_type, sha256, body, pattern)"
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
+            " (SELECT 1 FROM pruned WHERE pattern = ?9 AND until_s >= ?4)"
+            " ON CONFLICT (id) DO NOTHING",
+            ((first + at, *row) for at, row in enumerate(wanted)),
+        ).rowcount
+        if new == len(rows):
+            return new, 0
+        here = self._seals("SELECT id, sha256 FROM trajectories WHERE id IN", rows)
+        late = 0
+        for id_, *_, seal, _, _ in rows:
+            known = here.get(id_)
+            if known is None:
+                late += 1
+            elif known != seal:
                 raise StoreError(
-                    self.path, f"trajectory {one.id!r} is here already, with another content"
+                    self.path, f"trajectory {id_!r} is here already, with another content"
                 )
-            return False
-        self._connection.execute(
-            "INSERT INTO trajectories (id, agent, known_at_s, domain, task_type, sha256, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (one.id, one.agent, one.known_at_s, one.domain, one.task_type, seal, body),
-        )
-        return True
+        return new, late
+
+    def _annotation_row(self, one: Annotation) -> _AnnotationRow:
+        body = one.to_bytes()
+        return one.kind, one.id, about(one), author(one), one.known_at_s, seal_of(body), body
+
+    def _record_annotations(self, rows: list[_AnnotationRow], noted: Mapping[str, str]) -> int:
+        if not rows:
+            return 0
+        rows.sort(key=lambda row: row[:2])
+        first = self._next_row("annotations", noted)
+        new = self._file.connection.executemany(
+            "INSERT INTO annotations (seq, kind, id, about, agent, known_at_s, sha256, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO NOTHING",
+            ((first + at, *row) for at, row in enumerate(rows)),
+        ).rowcount
+        if new == len(rows):
+            return new
+        for kind in sorted({row[0] for row in rows}):
+            query = f"SELECT id, sha256 FROM annotations WHERE kind = '{kind}' AND id IN"
+            here = self._seals(query, ((row[1],) for row in rows if row[0] == kind))
+            for row in rows:
+                if row[0] == kind and here[row[1]] != row[5]:
+                    raise StoreError(
+                        self.path, f"{kind} {row[1]!r} is here already, with another content"
+                    )
+        return new
+
+    def _seals(self, query: str, rows: Iterable[Sequence[object]]) -> dict[str, bytes]:
+        return {
+            str(id_): bytes(seal)  # type: ignore[call-overload]
+            for id_, seal in self._file.rows_of(query, [row[0] for row in rows])
+        }
+
+    def _next_row(self, table: str, noted: Mapping[str, str]) -> int:
+        """Return the number of a table's next row; one that was deleted doesn't come again."""
+        last = self._file.connection.execute(f"SELECT max(seq) FROM {table}").fetchone()[0]
+        return max(last or 0, int(noted.get(f"{table}_end", "0"))) + 1
 
     def set_setting(self, key: str, value: str) -> None:
         """See ``ExperienceStore``."""
-        with self._transaction():
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        filing = Filing(value) if key == SPACE else None
+        with self._file.transaction():
+            before = self._file.noted(key).get(key)
+            self._file.note(key, value)
+            if filing is not None and value != before:
+                retention.file_anew(self._file, Filing(before), filing)
+        self._filing = filing or self._filing
+
+    def keep_embeddings(self, model: str, vectors: Mapping[str, bytes]) -> None:
+        """See ``ExperienceStore``."""
+        with self._file.transaction():
+            self._file.connection.executemany(
+                "INSERT INTO embeddings (model, key, vector) VALUES (?, ?, ?)"
+                " ON CONFLICT (model, key) DO NOTHING",
+                [(model, key, vectors[key]) for key in sorted(vectors)],
+            )
 
     # --- reading -----------------------------------------------------------------------------
 
+    def reading(self) -> AbstractContextManager[None]:
+        """See ``ExperienceStore``."""
+        return self._file.reading()
+
     def setting(self, key: str) -> str | None:
         """See ``ExperienceStore``."""
-        with self._explained():
-            row = self._connection.execute(
-                "SELECT value FROM meta WHERE key = ?", (key,)
-            ).fetchone()
-        return None if row is None else str(row[0])
+        with self._file.explained():
+            return self._file.noted(key).get(key)
 
     def view(self) -> View:
         """See ``ExperienceStore``."""
-        with self._explained():
+        with self._file.explained():
             return dict(
-                self._connection.execute(
+                self._file.connection.execute(
                     "SELECT agent, max(epoch) FROM experiences GROUP BY agent ORDER BY agent"
                 ).fetchall()
             )
@@ -319,112 +300,220 @@ class SqliteStore:
                 raise StoreError(
                     self.path, f"{agent} up to epoch {last}: only {here.get(agent, 0)} are here"
                 )
-            first = (after or {}).get(agent, 0)
-            found += self._sealed("agent = ? AND epoch > ? AND epoch <= ?", (agent, first, last))
+            values = (agent, (after or {}).get(agent, 0), last)
+            found += read_sealed(self._file, "agent = ? AND epoch > ? AND epoch <= ?", values)
         return sorted(found, key=_canonical)
 
     def experiences(self, after: View | None = None, until: View | None = None) -> list[Experience]:
         """See ``ExperienceStore``."""
-        return [self._opened(one) for one in self.sealed(after, until)]
+        return [opened(self._file, one) for one in self.sealed(after, until)]
 
     def since(
         self, position: Position, until: Position | None = None
     ) -> tuple[list[Record], Position]:
         """See ``ExperienceStore``."""
-        last = until or Position(2**62, 2**62)
-        ends = Position(
-            self._chunk_end("experiences", position.experiences, last.experiences),
-            self._chunk_end("trajectories", position.trajectories, last.trajectories),
-        )
-        span = "seq > ? AND seq <= ?"
-        records: list[Record] = []
-        if ends.experiences > position.experiences:
-            sealed = self._sealed(span, (position.experiences, ends.experiences))
-            records += [self._opened(one) for one in sealed]
-        if ends.trajectories > position.trajectories:
-            records += self._trajectories(span, (position.trajectories, ends.trajectories))
+        file, records = self._file, list[Record]()
+        with file.reading():
+            ends = chunk_ends(file, position, until, _CHUNK)
+            spans = list(zip(position, ends, strict=True))
+            if ends.experiences > position.experiences:
+                records += [opened(file, one) for one in read_sealed(file, _SPAN, spans[0])]
+            if ends.trajectories > position.trajectories:
+                records += read_trajectories(file, _SPAN, spans[1])
+            if ends.annotations > position.annotations:
+                records += read_annotations(file, _SPAN, spans[2])
         return records, ends
 
-    def _chunk_end(self, table: str, after: int, last: int) -> int:
-        """Return the last row of a table's next chunk; rows never change once they are here."""
-        with self._explained():
-            (end,) = self._connection.execute(
-                "SELECT max(seq) FROM (SELECT seq"
-                f" FROM {table} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {_CHUNK})",
-                (after, last),
-            ).fetchone()
-        return after if end is None else int(end)
-
-    def in_order_of_time(self, until_s: int | None = None) -> Iterator[Record]:
+    def seals(self, after: Position) -> tuple[list[Seal], Position]:
         """See ``ExperienceStore``."""
-        most = 2**62 if until_s is None else until_s
+        with self._file.reading():
+            end = chunk_ends(self._file, after, None, _CHUNK)
+            return seals_between(self._file, after, end), end
+
+    def packets(self, places: Sequence[int]) -> list[Packet]:
+        """See ``ExperienceStore``."""
+        return packets_at(self._file, places)
+
+    def epoch_seals(self, view: View) -> dict[str, bytes]:
+        """See ``ExperienceStore``."""
+        return epoch_seals(self._file, view)
+
+    def trajectory(self, id_: str) -> Trajectory | None:
+        """See ``ExperienceStore``."""
+        return next(read_trajectories(self._file, "id = ?", (id_,)), None)
+
+    def trajectories(self, ids: Sequence[str]) -> list[Trajectory]:
+        """See ``ExperienceStore``."""
+        with self._file.reading():
+            found = (self.trajectory(id_) for id_ in ids)
+            return [one for one in found if one is not None]
+
+    def tries(self, pattern: PatternName, until_s: int | None = None) -> list[Trajectory]:
+        """See ``ExperienceStore``."""
+        values = (pattern_number(pattern), _NO_LIMIT if until_s is None else until_s)
+        where = "pattern = ? AND known_at_s <= ?"
+        return list(read_trajectories(self._file, where, values, "known_at_s, id"))
+
+    def annotations(
+        self, kind: str, *, target: str | None = None, until_s: int | None = None
+    ) -> list[Annotation]:
+        """See ``ExperienceStore``."""
+        if kind not in ANNOTATIONS:
+            raise ValueError(f"kind = {kind!r}: not known.{did_you_mean(kind, ANNOTATIONS)}")
+        where, values = "kind = ?", [kind]
+        if target is not None:
+            where, values = f"{where} AND about = ?", [kind, target]
+        limit = _NO_LIMIT if until_s is None else until_s
+        where, order = f"{where} AND known_at_s <= ?", "known_at_s, id"
+        return list(read_annotations(self._file, where, (*values, limit), order))
+
+    def in_order_of_time(self, until_s: int | None = None) -> Iterator[Experience | Trajectory]:
+        """See ``ExperienceStore``."""
+        limit = _NO_LIMIT if until_s is None else until_s
+        where, file = "known_at_s <= ?", self._file
         return heapq.merge(
-            self._trajectories("known_at_s <= ?", (most,), "known_at_s, agent, id"),
-            map(self._opened, self._sealed("known_at_s <= ?", (most,), "known_at_s, epoch, agent")),
+            read_trajectories(file, where, (limit,), "known_at_s, agent, id"),
+            (
+                opened(file, one)
+                for one in read_sealed(file, where, (limit,), "known_at_s, epoch, agent")
+            ),
             key=lambda one: (one.known_at_s, one.epoch if isinstance(one, Experience) else 0),
         )
 
-    def _sealed(
-        self, where: str, values: tuple[object, ...], order: str = "seq"
-    ) -> Iterator[Sealed]:
-        with self._explained():
-            rows = self._connection.execute(
-                "SELECT agent, epoch, known_at_s, domain, task_type, body, sha256"
-                f" FROM experiences WHERE {where} ORDER BY {order}",
-                values,
-            )
-            for agent, epoch, known_at_s, domain, task_type, body, seal in rows:
-                self._check(body, seal, f"epoch {epoch} of {agent}")
-                yield Sealed(agent, epoch, known_at_s, domain, task_type, body)
+    def folded_rows(self) -> Iterator[FoldedRow]:
+        """See ``ExperienceStore``."""
+        return (row for _, row in retention.folded_rows(self._file))
 
-    def _trajectories(
-        self, where: str, values: tuple[object, ...], order: str = "seq"
-    ) -> Iterator[Trajectory]:
-        with self._explained():
-            rows = self._connection.execute(
-                "SELECT id, agent, known_at_s, domain, task_type, body, sha256"
-                f" FROM trajectories WHERE {where} ORDER BY {order}",
-                values,
-            )
-            for *columns, body, seal in rows:
-                name = f"trajectory {columns[0]!r}"
-                self._check(body, seal, name)
-                try:
-                    one = Trajectory.from_bytes(body)
-                except ValueError as problem:
-                    raise StoreError(self.path, f"{name}: {problem}; {_RESTORE}") from problem
-                if [one.id, one.agent, one.known_at_s, one.domain, one.task_type] != columns:
-                    raise StoreError(self.path, f"{name}: columns and body differ; {_RESTORE}")
-                yield one
+    def folded_usage(self) -> Iterator[FoldedUsage]:
+        """See ``ExperienceStore``."""
+        return retention.folded_usage(self._file)
 
-    def _opened(self, one: Sealed) -> Experience:
-        try:
-            return one.open()
-        except ValueError as problem:
-            name = f"epoch {one.epoch} of {one.agent}"
-            raise StoreError(self.path, f"{name}: {problem}; {_RESTORE}") from problem
+    def embedding(self, model: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """See ``ExperienceStore``."""
+        with self._file.explained():
+            find = "SELECT vector FROM embeddings WHERE model = ? AND key = ?"
+            found = {
+                key: self._file.connection.execute(find, (model, key)).fetchone()
+                for key in dict.fromkeys(keys)
+            }
+        return {key: bytes(row[0]) for key, row in found.items() if row is not None}
 
-    def _check(self, body: bytes, seal: bytes, name: str) -> None:
-        if hashlib.sha256(body).digest() != seal:
-            raise StoreError(self.path, f"{name} does not match its seal; {_RESTORE}")
+    def counts(self) -> dict[str, int]:
+        """See ``ExperienceStore``."""
+        connection = self._file.connection
+        with self._file.reading():
+            found = {kind: 0 for kind in ANNOTATIONS}
+            found.update(connection.execute("SELECT kind, count(*) FROM annotations GROUP BY kind"))
+            for table in ("experiences", "trajectories", "folded", "folded_usage", "pruned"):
+                found[table] = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            (found["embeddings"],) = connection.execute(
+                "SELECT count(*) FROM embeddings"
+            ).fetchone()
+        return found
+
+    def size_bytes(self) -> int:
+        """See ``ExperienceStore``."""
+        if self.path == MEMORY:
+            with self._file.explained():
+                connection = self._file.connection
+                pages = connection.execute("PRAGMA page_count").fetchone()[0]
+                return int(pages * connection.execute("PRAGMA page_size").fetchone()[0])
+        files = [Path(self.path), Path(f"{self.path}-wal")]
+        return sum(one.stat().st_size for one in files if one.exists())
+
+    # --- whose log, and in which state -------------------------------------------------------
+
+    @property
+    def uuid(self) -> str:
+        """See ``ExperienceStore``."""
+        return self._uuid
+
+    def stamp(self) -> tuple[int, int]:
+        """See ``ExperienceStore``."""
+        with self._file.explained():
+            connection = self._file.connection
+            seen = connection.execute("PRAGMA data_version").fetchone()[0]
+            return int(seen), connection.total_changes
+
+    def generation(self) -> int:
+        """See ``ExperienceStore``."""
+        return int(self.setting("generation") or 0)
+
+    def fingerprint(self, position: Position) -> str:
+        """See ``ExperienceStore``."""
+        return fingerprint(self._file, self._uuid, self.generation(), position)
+
+    # --- upkeep ------------------------------------------------------------------------------
+
+    def let_go(self, until_s: int) -> int:
+        """See ``ExperienceStore``."""
+        return retention.let_go(self._file, until_s)
+
+    def prune(self, patterns: Sequence[PatternName], until_s: int) -> int:
+        """See ``ExperienceStore``."""
+        return retention.prune(self._file, [pattern_number(one) for one in patterns], until_s)
+
+    def kept_from_s(self) -> int | None:
+        """See ``ExperienceStore``."""
+        with self._file.explained():
+            return retention.kept_from_s(self._file.noted(*retention.NOTES))
+
+    def vacuum(self) -> int:
+        """See ``ExperienceStore``."""
+        before = self.size_bytes()
+        with self._file.explained():
+            self._file.connection.execute("VACUUM")
+            self._file.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return before - self.size_bytes()
+
+    def backup(self, path: str | Path, progress: Progress | None = None) -> None:
+        """See ``ExperienceStore``."""
+        back_up(self._file, path, progress)
+
+    def backup_in_turn(
+        self, folder: str | Path, kept: int, progress: Progress | None = None
+    ) -> Path:
+        """See ``ExperienceStore``."""
+        return back_up_in_turn(self._file, folder, kept, progress)
+
+    #: Put a backup in a bank's place: see ``backups.restore``.
+    restore = staticmethod(restore)
 
     def verify(self) -> int:
         """See ``ExperienceStore``."""
-        with self._explained():
-            found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check")]
+        file = self._file
+        with file.reading():
+            found = [str(row[0]) for row in file.connection.execute("PRAGMA integrity_check")]
             if found != ["ok"]:
-                raise StoreError(self.path, f"is damaged ({found[0]}); {_RESTORE}")
-            rows = self._connection.execute(
+                raise StoreError(self.path, f"is damaged ({found[0]}); {RESTORE}")
+            rows = file.connection.execute(
                 "SELECT agent, max(epoch), count(*) FROM experiences GROUP BY agent"
             ).fetchall()
-        for agent, last, count in rows:
-            if last != count:
-                raise StoreError(self.path, f"{agent}: {count} of {last} epochs; {_RESTORE}")
-        return sum(1 for _ in self.in_order_of_time())
+            for agent, last, count in rows:
+                if last != count:
+                    raise StoreError(self.path, f"{agent}: {count} of {last} epochs; {RESTORE}")
+            filing = self._filed_by(file.noted(SPACE).get(SPACE))
+            checked = sum(1 for one in read_sealed(file, "true", ()) if opened(file, one))
+            for filed in filed_trajectories(file, "true", ()):
+                one = filed.trajectory
+                if filed.pattern != filing.number(one):
+                    raise StoreError(
+                        self.path, f"trajectory {one.id!r}: is filed elsewhere; {RESTORE}"
+                    )
+                checked += 1
+            checked += sum(1 for _ in read_annotations(file, "true", ()))
+            retention.verify(file)
+        return checked
 
     def close(self) -> None:
         """See ``ExperienceStore``."""
-        self._connection.close()
+        self._file.close()
+
+
+#: Id, agent, known at, domain, task type, seal, body, number of the pattern.
+_TrajectoryRow = tuple[str, str, int, str, str, bytes, bytes, int]
+#: Kind, id, about, agent, known at, seal, body.
+_AnnotationRow = tuple[str, str, str, str, int, bytes, bytes]
 
 
 def _canonical(one: Sealed) -> tuple[int, str]:

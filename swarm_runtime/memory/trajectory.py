@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from swarm_runtime.core.codec import decode, encode
 from swarm_runtime.core.knowledge import REWARD_SCALE
 
-__all__ = ["LARGEST_EXCESS", "Context", "Trajectory", "checked_context"]
+__all__ = ["LARGEST_EXCESS", "Context", "Trajectory", "checked_context", "excess_units"]
 
 #: A context: named numbers and texts.
 Context = Mapping[str, float | str]
@@ -23,6 +23,11 @@ Context = Mapping[str, float | str]
 LARGEST_EXCESS = 8.0
 #: Fields that came with a later version.
 _LATER = frozenset({"task", "steps"})
+
+
+def excess_units(excess: float) -> int:
+    """Return an excess reward in 1/REWARD_SCALE standard deviations, cut at ±LARGEST_EXCESS."""
+    return round(max(-LARGEST_EXCESS, min(LARGEST_EXCESS, excess)) * REWARD_SCALE)
 
 
 def checked_context(context: Context) -> dict[str, float | str]:
@@ -117,7 +122,7 @@ class Trajectory:
     @property
     def excess_units(self) -> int:
         """The excess reward in 1/REWARD_SCALE standard deviations, cut."""
-        return round(max(-LARGEST_EXCESS, min(LARGEST_EXCESS, self.excess)) * REWARD_SCALE)
+        return excess_units(self.excess)
 
     def to_bytes(self) -> bytes:
         """Return a canonical form: equal trajectories give equal bytes."""

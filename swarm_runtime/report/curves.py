@@ -167,7 +167,8 @@ def _use(arm: ArmSeries) -> dict[str, list[int]]:
     return {
         reason.name.lower(): _scaled(np.count_nonzero(reasons == int(reason), axis=1) / choices)
         for reason in Reason
-        if reason > Reason.NO_MEMORY
+        # EXPLORED is for policies that agents of a swarm do not use.
+        if Reason.NO_MEMORY < reason < Reason.EXPLORED
     }
 
 

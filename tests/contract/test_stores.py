@@ -160,10 +160,10 @@ def test_a_long_log_is_read_chunk_by_chunk_up_to_a_position(store: ExperienceSto
 
 
 def test_what_the_log_says_of_itself_can_be_noted(store: ExperienceStore) -> None:
-    assert store.setting("space") is None
-    store.set_setting("space", "ü")
-    store.set_setting("space", "[]")
-    assert store.setting("space") == "[]"
+    assert store.setting("owner") is None
+    store.set_setting("owner", "ü")
+    store.set_setting("owner", "[]")
+    assert store.setting("owner") == "[]"
 
 
 def test_closing_twice_is_fine_and_using_it_afterwards_is_not(opener: Opener) -> None:

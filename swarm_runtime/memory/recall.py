@@ -1,0 +1,229 @@
+"""Reading the catalogue: what is known near a context, for choosing and for searching.
+
+``recall`` collects the outcomes of some candidates in the contexts nearest to one, as statistics
+that ``safla.adapt`` reads; what isn't known by the moment, or is filtered out, takes nobody's
+place. Above: ``derived``. Below: ``catalogue``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm_runtime.core.knowledge import REWARD_SCALE
+from swarm_runtime.memory.catalogue import Catalogue
+from swarm_runtime.memory.embedding import OPEN_FLOOR
+from swarm_runtime.memory.ledger import MOST_EVIDENCE, Recall
+from swarm_runtime.memory.ranking import NEVER, SIMILARITY_SCALE, Statistics
+from swarm_runtime.memory.recommendation import Evidence
+from swarm_runtime.memory.tables import FULL_TRUST
+
+__all__ = ["NEIGHBOURS", "Near", "nearest", "recall"]
+
+#: Contexts that are read at most.
+NEIGHBOURS = 32
+#: How many more are asked for, so that ties at the end can be put in order.
+_MARGIN = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """Places near a context, the nearest first; ties by the places' own numbers.
+
+    Attributes
+    ----------
+    places : ndarray of int64, shape (m,)
+    cosines : ndarray of float64, shape (m,)
+    """
+
+    places: npt.NDArray[np.int64]
+    cosines: npt.NDArray[np.float64]
+
+
+def nearest(
+    catalogue: Catalogue,
+    query: npt.NDArray[np.float32],
+    count: int,
+    mask: npt.NDArray[np.bool_] | None,
+    *,
+    exact: bool = False,
+) -> Near:
+    """Return the places nearest to a vector.
+
+    The order in which places were found first does not show: those that tie with the last one are
+    all fetched before it is cut.
+    """
+    wanted, total = count + _MARGIN, len(catalogue.cells)
+    while True:
+        rows, cosines = catalogue.index.search(query, min(wanted, total), mask, exact=exact)
+        if len(rows) <= count or cosines[-1] < cosines[count - 1] or wanted >= total:
+            break
+        wanted *= 4
+    order = np.lexsort((catalogue.places.key.rows[rows], -cosines))[:count]
+    return Near(rows[order], cosines[order])
+
+
+def recall(
+    catalogue: Catalogue,
+    query: npt.NDArray[np.float32],
+    task_type: str,
+    candidates: Sequence[str],
+    domain: str | None,
+    *,
+    exact: bool = False,
+) -> Recall:
+    """Return what is known, at the catalogue's moment, of candidates in contexts like one.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    query : ndarray of float32, shape (dimension,)
+        The context's vector.
+    task_type : str
+    candidates : sequence of str, length K
+    domain : str or None
+        None: any.
+    exact : bool
+        Whether the nearest contexts must be the very nearest, whatever it takes.
+    """
+    kind = catalogue.task_types.find(task_type)
+    field = -1 if domain is None else catalogue.domains.find(domain)
+    numbers = np.array([catalogue.approaches.find(one) for one in candidates], dtype=np.int64)
+    known = frozenset(numbers[numbers >= 0].tolist())
+    if kind < 0 or (domain is not None and field < 0) or not known:
+        return _recall(catalogue, _NOWHERE, numbers, candidates)
+    mask = catalogue.mask(field, kind, known)
+    if not mask.count:
+        return _recall(catalogue, _NOWHERE, numbers, candidates)
+    bits = None if mask.count == len(catalogue.cells) else mask.bits.rows
+    near = nearest(catalogue, query, NEIGHBOURS, bits, exact=exact)
+    return _recall(catalogue, near, numbers, candidates)
+
+
+_NOWHERE = Near(np.empty(0, dtype=np.int64), np.empty(0))
+
+
+def _recall(
+    catalogue: Catalogue,
+    near: Near,
+    numbers: npt.NDArray[np.int64],
+    candidates: Sequence[str],
+) -> Recall:
+    share = (near.cosines - OPEN_FLOOR) / (1.0 - OPEN_FLOOR)
+    weights = np.rint(SIMILARITY_SCALE * np.clip(share, 0.0, 1.0))
+    some = weights > 0
+    places, weights = near.places[some], weights[some]
+    patterns = patterns_at(catalogue, places, numbers)
+    # Row 0 stands for the context that is asked about; what is near fills the rows behind it.
+    statistics = Statistics(len(places) + 1, len(candidates))
+    similarity = np.zeros((1, len(places) + 1))
+    similarity[0, 1:] = weights
+    row, column = np.nonzero(patterns >= 0)
+    if len(row):
+        found = patterns[row, column]
+        counters = catalogue.patterns.counters.rows[found] / FULL_TRUST
+        statistics.counters[row + 1, :, column] = counters
+        newest = statistics.last_known_s
+        newest[row + 1, column] = catalogue.patterns.newest_s.rows[found]
+        newest[0] = newest[1:].max(axis=0)
+        statistics.newest_s = int(newest[0].max())
+    return Recall(
+        statistics,
+        np.zeros(1, dtype=np.int32),
+        similarity,
+        _evidence(catalogue, weights, patterns, candidates),
+    )
+
+
+def patterns_at(
+    catalogue: Catalogue, places: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the patterns of some approaches at some places; -1 where nothing counts.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    places : ndarray of int64, shape (m,)
+    numbers : ndarray of int64, shape (K,)
+        Approaches; -1 for one that isn't known.
+
+    Returns
+    -------
+    ndarray of int64, shape (m, K)
+    """
+    patterns = catalogue.patterns
+    found = np.full((len(places), len(numbers)), -1, dtype=np.int64)
+    column = np.full(len(catalogue.approaches) + 1, -1, dtype=np.int64)
+    column[numbers] = np.arange(len(numbers))
+    column[-1] = -1
+    rows = np.arange(len(places))
+    at = catalogue.places.first_pattern.rows[places]
+    while len(rows):
+        here = at >= 0
+        if not here.all():
+            rows, at = rows[here], at[here]
+        to = column[patterns.approach.rows[at]]
+        wanted = (to >= 0) & (patterns.counters.rows[at, 0] > 0)
+        found[rows[wanted], to[wanted]] = at[wanted]
+        at = patterns.following.rows[at]
+    return found
+
+
+def _evidence(
+    catalogue: Catalogue,
+    weights: npt.NDArray[np.float64],
+    patterns: npt.NDArray[np.int64],
+    candidates: Sequence[str],
+) -> Callable[[str], tuple[Evidence, ...]]:
+    def of(approach: str) -> tuple[Evidence, ...]:
+        column = patterns[:, candidates.index(approach)]
+        rows = np.flatnonzero(column >= 0)
+        trials = catalogue.patterns.counters.rows[column[rows], 0]
+        heavy = [
+            (-weight, int(place), int(row))
+            for weight, place, row in zip(
+                (weights[rows] * trials).tolist(),
+                catalogue.places.key.rows[catalogue.patterns.place.rows[column[rows]]],
+                rows,
+                strict=True,
+            )
+        ]
+        return tuple(
+            described(catalogue, int(column[row]), weights[row] / SIMILARITY_SCALE)
+            for _, _, row in sorted(heavy)[:MOST_EVIDENCE]
+        )
+
+    return of
+
+
+def described(catalogue: Catalogue, pattern: int, similarity: float) -> Evidence:
+    """Return what is counted of a pattern, in words and whole outcomes."""
+    place = int(catalogue.patterns.place.rows[pattern])
+    trials, successes, failures, reward, _ = raw_counters(catalogue, pattern)
+    newest_s = int(catalogue.patterns.newest_s.rows[pattern])
+    return Evidence(
+        pattern_id=catalogue.id_of(pattern),
+        domain=catalogue.domains.texts[catalogue.places.domain.rows[place]],
+        approach=catalogue.approaches.texts[catalogue.patterns.approach.rows[pattern]],
+        context=catalogue.reader.words(catalogue.cell(place)),
+        similarity=float(similarity),
+        trials=trials,
+        successes=successes,
+        failures=failures,
+        mean_excess=reward / max(trials, 1) / REWARD_SCALE,
+        agents=catalogue.agents_of(pattern),
+        last_known_s=newest_s if newest_s > NEVER else 0,
+    )
+
+
+def raw_counters(catalogue: Catalogue, pattern: int) -> tuple[int, ...]:
+    """Return a pattern's counters, each agent's outcomes counted whole."""
+    total = np.zeros(5, dtype=np.int64)
+    at = int(catalogue.patterns.first_pair.rows[pattern])
+    while at >= 0:
+        total += catalogue.pairs.counters.rows[at]
+        at = int(catalogue.pairs.following.rows[at])
+    return tuple(total.tolist())

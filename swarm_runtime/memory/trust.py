@@ -1,0 +1,481 @@
+"""How far each agent's reports are believed, and how far one domain's patterns hold in another.
+
+Pure. An agent's reports are compared with what the *other* agents found of the same approach in
+the same neighbourhood (``neighbourhoods``). What chance explains is taken off, so agents that
+meet the same kind of contexts differ by zero on average, however few their reports are; what is
+left is the mean squared *disagreement*, in σ² of an outcome. A liar of any kind disagrees: one that
+always reports success, one that always reports failure, one that says the opposite, one that makes
+it up. Disagreement only counts beyond twice its standard error, so a new agent has full weight, and
+beyond what is usual among the others: where all agents differ because each has contexts of its own,
+nobody is suspected. Each other agent has one vote in a neighbourhood, however much it reports,
+and its vote counts as far as it is believed itself, which takes a few rounds to settle. With two
+agents nobody can say which one is wrong, and both keep their weight.
+
+Where it fails: a liar that disagrees less than ``TOLERANCE`` (it mostly does what works and says
+so), or only where nobody else reports; liars that are the majority of those who report somewhere;
+and an honest agent whose contexts differ from all others' *within* neighbourhoods by more than
+``TOLERANCE`` loses weight, because that looks the same.
+
+How it is called (``assessment`` does all of it from columns of outcomes; nothing depends on their
+order)::
+
+    table = Reports.collect(keys, agents, counters)         one row for each (key, agent)
+    trust = settled(table, agent_count)                     -> Trust, with .levels in sixteenths
+    trust.doubts(names)                                     -> who counts for less, and why
+    transfer_levels(Reports.collect(keys, domains, counters), domain_count)   -> sixteenths
+
+``transfer_levels`` is the same comparison between domains: how far the mean excess reward of an
+approach in a neighbourhood in one domain tells its mean in another, as a slope; 1 for domains that
+are alike, 0 for unrelated ones, and a prior in between while there is no evidence.
+
+Above: ``catalogue``. Below: nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm_runtime.core.knowledge import REWARD_SCALE
+
+__all__ = [
+    "FULL_LEVEL",
+    "TOLERANCE",
+    "TRANSFER_PRIOR",
+    "Agreement",
+    "Doubt",
+    "Reports",
+    "Trust",
+    "agreement",
+    "levels_of",
+    "settled",
+    "standing_count",
+    "transfer_levels",
+]
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+#: Levels are sixteenths: this one is full weight.
+FULL_LEVEL = 16
+#: Mean squared disagreement that is let pass, in σ² of an outcome: 0.32 σ.
+TOLERANCE = 0.1
+#: How many times the usual disagreement (the others' median) is let pass on top of it.
+_USUAL = 2.0
+#: Disagreement counts beyond this many of its standard errors.
+_BOUND_Z = 2.0
+#: Comparisons that agreed perfectly, added to every agent's.
+_PRIOR_REPORTS = 4.0
+#: No (key, agent) counts for more comparisons than this, so that one place can't decide alone.
+_MOST_PER_KEY = 20.0
+#: Distance between the two outcomes of a yes-or-no task, squared, in σ²: the tail of its noise.
+_RANGE_SQUARED = 4.0
+#: How often votes are weighed anew; levels stood still after three rounds in all that was tried.
+_ROUNDS = 4
+#: Columns of ``Reports.counters``.
+_TRIALS, _SUCCESSES, _FAILURES, _REWARD, _SQUARE = range(5)
+
+#: What a domain is worth to another before anything is known: a quarter.
+TRANSFER_PRIOR = 4
+#: How much that prior weighs: as much as this sum of squares (reports times σ²) of evidence.
+_TRANSFER_EVIDENCE = 2.0
+
+
+def standing_count(count: int) -> int:
+    """Return how many outcomes trust is computed from when there are ``count``.
+
+    A grid with steps of at least 8 and between a sixteenth and a thirty-second of the count: so
+    trust is a function of what is known, not of when it was asked for, and it is computed anew
+    only now and then. (Take the first so many in the order of time.)
+    """
+    step = max(8, 1 << max(0, count.bit_length() - 5))
+    return count - count % step
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reports:
+    """What each reporter found under each key, ordered by key and reporter.
+
+    Attributes
+    ----------
+    keys, reporters : ndarray of int64, shape (m,)
+        Each pair occurs once. A key stands for what can be compared (domain, task type, approach
+        and neighbourhood); a reporter is an agent, or a domain in ``transfer_levels``.
+    counters : ndarray of int64, shape (m, 5)
+        Trials (> 0), successes, failures, sum of excess rewards and of their squares, the last two
+        in 1/REWARD_SCALE σ.
+    """
+
+    keys: Integers
+    reporters: Integers
+    counters: Integers
+
+    @classmethod
+    def collect(
+        cls,
+        keys: npt.NDArray[np.integer[Any]],
+        reporters: npt.NDArray[np.integer[Any]],
+        counters: npt.NDArray[np.integer[Any]],
+    ) -> Self:
+        """Add up rows of the same key and reporter.
+
+        Parameters
+        ----------
+        keys, reporters : ndarray of int, shape (n,)
+            In any order, any number of times. Reporters are not negative.
+        counters : ndarray of int, shape (n, 5)
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit.
+        """
+        if counters.shape != (len(keys), 5) or len(keys) != len(reporters):
+            raise ValueError(
+                f"counters of shape {counters.shape} for {len(keys)} keys and {len(reporters)}"
+                " reporters"
+            )
+        order = np.lexsort((reporters, keys))
+        key = np.asarray(keys[order], dtype=np.int64)
+        reporter = np.asarray(reporters[order], dtype=np.int64)
+        first = np.ones(len(key), dtype=np.bool_)
+        first[1:] = (key[1:] != key[:-1]) | (reporter[1:] != reporter[:-1])
+        starts = np.flatnonzero(first)
+        if not len(starts):
+            return cls(key, reporter, np.empty((0, 5), dtype=np.int64))
+        sums = np.add.reduceat(np.asarray(counters[order], dtype=np.int64), starts, axis=0)
+        some = sums[:, _TRIALS] > 0
+        return cls(key[starts][some], reporter[starts][some], sums[some])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agreement:
+    """How each agent's reports compare with the others', summed over keys.
+
+    Attributes
+    ----------
+    compared : ndarray of float64, shape (A,)
+        Reports that could be compared, in effect: one that stands against a single other report
+        counts half.
+    disagreement : ndarray of float64, shape (A,)
+        Sum of squared differences beyond what chance explains, in σ²; zero on average for an agent
+        that meets the same contexts as others and tells the truth.
+    noise : ndarray of float64, shape (A,)
+        Its variance.
+    bias : ndarray of float64, shape (A,)
+        Sum of the differences themselves, in σ: above zero where it reports better outcomes.
+    """
+
+    compared: Floats
+    disagreement: Floats
+    noise: Floats
+    bias: Floats
+
+
+def agreement(reports: Reports, agent_count: int, levels: Integers | None = None) -> Agreement:
+    """Compare every agent with the others, key by key.
+
+    Under a key an agent with n reports of mean m is compared with M, the mean of the others' means,
+    each weighed by its level. If all reports were drawn from one urn, the difference m - M would
+    have variance S²/h, where S² is the variance of single reports and 1/h = 1/n + Σ w²/n_b / (Σ
+    w)². Then h·(m - M)² - S² is zero on average: S² is estimated from the same reports without
+    bias (as in a permutation test, stratified by key: Cochran, Biometrics 10, 1954). Excess reward
+    and verdict are compared alike, and averaged.
+
+    Parameters
+    ----------
+    reports : Reports
+    agent_count : int
+        A: agents are numbered from 0.
+    levels : ndarray of int64, shape (A,), or None
+        What each agent's vote counts, 0..FULL_LEVEL; None: all the same.
+    """
+    count = max(agent_count, 1)
+    vote = np.ones(count) if levels is None else levels / FULL_LEVEL
+    agents, weight = reports.reporters, vote[reports.reporters]
+    trials = reports.counters[:, _TRIALS].astype(np.float64)
+    group = _groups(reports.keys)
+    others = _Others(group, weight)
+    votes = others.sum(np.ones(len(agents)))
+    some = votes > 0.0
+    inverse = 1.0 / trials + others.sum(weight / trials) / np.square(np.where(some, votes, 1.0))
+    worth = 1.0 / inverse
+    capped = np.minimum(worth, _MOST_PER_KEY)
+    share = capped / worth
+    disagreement, noise, bias = np.zeros(len(agents)), np.zeros(len(agents)), np.zeros(len(agents))
+    for total, square in _channels(reports.counters):
+        mean, mean_square = total / trials, square / trials
+        votes_or_1 = np.where(some, votes, 1.0)
+        reference, reference_square = (
+            others.sum(mean) / votes_or_1,
+            others.sum(mean_square) / votes_or_1,
+        )
+        difference = mean - reference
+        # One vote of its own beside those of the others: all reports in one urn.
+        pooled = (mean + votes * reference) / (1.0 + votes)
+        pooled_square = (mean_square + votes * reference_square) / (1.0 + votes)
+        kept = 1.0 - (1.0 / trials + others.sum(weight / trials)) / np.square(1.0 + votes)
+        spread = np.maximum(pooled_square - pooled * pooled, 0.0) / np.maximum(kept, 1e-12)
+        spread = np.where(kept > 1e-9, spread, 0.0)
+        disagreement += 0.5 * (capped * difference * difference - spread * share)
+        # The two channels mostly say the same, so their noise is not independent.
+        noise += 0.5 * share * share * (2.0 * spread * spread + _RANGE_SQUARED * spread / trials)
+        bias += 0.5 * capped * difference
+    rows = np.flatnonzero(some)
+
+    def by_agent(values: Floats) -> Floats:
+        return np.asarray(np.bincount(agents[rows], values[rows], count), dtype=np.float64)
+
+    return Agreement(by_agent(capped), by_agent(disagreement), by_agent(noise), by_agent(bias))
+
+
+class _Others:
+    """Weighted sums over the other rows of the same key."""
+
+    def __init__(self, group: Integers, weight: Floats) -> None:
+        self._group, self._weight = group, weight
+
+    def sum(self, values: Floats) -> Floats:
+        """Return Σ weight·value over the key, without the row's own."""
+        parts = self._weight * values
+        if not len(parts):
+            return parts
+        # Rows are in order, so the sums are the same whatever order they were given in.
+        totals: Floats = np.bincount(self._group, parts)[self._group] - parts
+        # What is left of the own part by rounding is no vote.
+        return np.where(np.abs(totals) > 1e-9, totals, 0.0)
+
+
+def _groups(keys: Integers) -> Integers:
+    """Return the number of each row's key; rows are ordered by key."""
+    fresh = np.ones(len(keys), dtype=np.int64)
+    fresh[1:] = keys[1:] != keys[:-1]
+    return np.asarray(np.cumsum(fresh) - 1, dtype=np.int64)
+
+
+def _channels(counters: Integers) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """Return sum and sum of squares of excess rewards, in σ, and of verdicts."""
+    reward = counters[:, _REWARD] / REWARD_SCALE
+    square = counters[:, _SQUARE] / REWARD_SCALE**2
+    successes, failures = counters[:, _SUCCESSES], counters[:, _FAILURES]
+    verdict = (successes - failures).astype(np.float64)
+    return (reward, square), (verdict, (successes + failures).astype(np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why an agent counts for less.
+
+    Attributes
+    ----------
+    agent : str
+    level : int
+        Sixteenths, below FULL_LEVEL.
+    compared : float
+        Reports of its that could be compared.
+    disagreement, standard_error, usual : float
+        Root mean square of its differences beyond chance, the error of the mean square's root, and
+        what is let pass; in σ.
+    bias : float
+        Mean difference, in σ: above zero where it reports better outcomes than others.
+    """
+
+    agent: str
+    level: int
+    compared: float
+    disagreement: float
+    standard_error: float
+    usual: float
+    bias: float
+
+    def sentence(self) -> str:
+        """Return the same in words."""
+        if abs(self.bias) < 0.25 * self.disagreement:
+            how = "now better, now worse"
+        else:
+            how = f"on average {abs(self.bias):.2f} σ {'better' if self.bias > 0 else 'worse'}"
+        return (
+            f"{self.agent!r} counts for {self.level}/{FULL_LEVEL}: in about {self.compared:.0f}"
+            f" comparable reports its outcomes differ by {self.disagreement:.2f} σ from what other"
+            f" agents found of the same approaches in like contexts, beyond chance ({how});"
+            f" {self.usual:.2f} σ is let pass."
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trust:
+    """How far each agent is believed.
+
+    Attributes
+    ----------
+    levels : ndarray of int64, shape (A,)
+        Sixteenths, 0..FULL_LEVEL.
+    agreement : Agreement
+        That led to them.
+    passes : ndarray of float64, shape (A,)
+        Mean squared disagreement that is let pass, in σ².
+    """
+
+    levels: Integers
+    agreement: Agreement
+    passes: Floats
+
+    def doubts(self, names: Sequence[str]) -> list[Doubt]:
+        """Return who counts for less than full weight, in the order of their names."""
+        found: list[Doubt] = []
+        mean, error = _mean_disagreement(self.agreement)
+        for at, name in enumerate(names):
+            if at >= len(self.levels) or self.levels[at] >= FULL_LEVEL:
+                continue
+            root = math.sqrt(max(float(mean[at]), 0.0))
+            compared = float(self.agreement.compared[at])
+            found.append(
+                Doubt(
+                    agent=name,
+                    level=int(self.levels[at]),
+                    compared=compared,
+                    disagreement=root,
+                    standard_error=float(error[at]) / max(2.0 * root, 1e-9),
+                    usual=math.sqrt(float(self.passes[at])),
+                    bias=float(self.agreement.bias[at]) / max(compared, 1e-9),
+                )
+            )
+        return sorted(found, key=lambda doubt: doubt.agent)
+
+
+def _mean_disagreement(found: Agreement) -> tuple[Floats, Floats]:
+    """Return the mean squared disagreement of each agent, and its standard error."""
+    weight = found.compared + _PRIOR_REPORTS
+    return found.disagreement / weight, np.sqrt(found.noise) / weight
+
+
+def levels_of(found: Agreement, *, start: int = FULL_LEVEL) -> tuple[Integers, Floats]:
+    """Return what each agent's reports count for, and the mean square that is let pass.
+
+    Full weight up to what is let pass: TOLERANCE, and twice the median of the *other* agents'
+    disagreement. Beyond it (by the lower bound, two standard errors below) the weight falls with
+    the square of the mean square disagreement.
+
+    Parameters
+    ----------
+    found : Agreement
+    start : int
+        Level of an agent of which nothing could be compared yet; it rises to what its reports
+        deserve with every one that could. FULL_LEVEL: new agents are believed.
+
+    Returns
+    -------
+    levels : ndarray of int64, shape (A,)
+    passes : ndarray of float64, shape (A,)
+    """
+    mean, error = _mean_disagreement(found)
+    passes = TOLERANCE + _USUAL * _median_of_others(np.maximum(mean, 0.0), found.compared > 0.0)
+    surely = mean - _BOUND_Z * error
+    believed = np.square(passes / np.maximum(surely, passes))
+    known = found.compared / (found.compared + _PRIOR_REPORTS)
+    newness = start / FULL_LEVEL + (1.0 - start / FULL_LEVEL) * known
+    return np.rint(FULL_LEVEL * believed * newness).astype(np.int64), passes
+
+
+def _median_of_others(values: Floats, some: npt.NDArray[np.bool_]) -> Floats:
+    """Return for each value the median of the others of which something is known, or 0."""
+    known = np.sort(values[some])
+    count = len(known)
+    found = np.zeros(len(values))
+    if not count:
+        return found
+    whole = float(np.median(known))
+    found[~some] = whole
+    if count == 1:
+        return found
+    # Without the one at a place of the order, the middle of the rest is at (count - 2) / 2.
+    place = np.searchsorted(known, values[some])
+    low, high = (count - 2) // 2, (count - 1) // 2
+    lower = known[low + (place <= low)]
+    upper = known[high + (place <= high)]
+    found[some] = 0.5 * (lower + upper)
+    return found
+
+
+def settled(reports: Reports, agent_count: int, *, start: int = FULL_LEVEL) -> Trust:
+    """Return how far each agent is believed, its judges being believed as far themselves.
+
+    Begins with all votes alike and weighs them anew a fixed number of times, so it is a function
+    of the reports alone.
+
+    Parameters
+    ----------
+    reports : Reports
+    agent_count : int
+        A: agents are numbered from 0.
+    start : int
+        See ``levels_of``.
+    """
+    found = agreement(reports, agent_count)
+    levels, passes = levels_of(found, start=start)
+    for _ in range(_ROUNDS - 1):
+        before = levels
+        found = agreement(reports, agent_count, levels)
+        levels, passes = levels_of(found, start=start)
+        if np.array_equal(before, levels):
+            break
+    return Trust(levels, found, passes)
+
+
+def transfer_levels(reports: Reports, domain_count: int) -> Integers:
+    """Return what each domain's patterns are worth to each other domain.
+
+    For two domains: the slope of the mean excess rewards in the second on those in the first, over
+    the keys in which both have outcomes, each about its own average (what matters is which
+    approach is better where, not that all go well). The noise of the first one's means is taken
+    off their sum of squares, which would flatten the slope (Fuller, Measurement Error Models,
+    1987, section 1.2). The slope is drawn towards TRANSFER_PRIOR, the less the more evidence
+    there is, and cut to [0, 1].
+
+    Parameters
+    ----------
+    reports : Reports
+        Keys of approach and neighbourhood; the reporters are domains. (Counters that are weighed by
+        trust do as well.)
+    domain_count : int
+        D: domains are numbered from 0.
+
+    Returns
+    -------
+    ndarray of int64, shape (D, D)
+        Sixteenths, by (from, to); FULL_LEVEL on the diagonal.
+    """
+    group, domains = _groups(reports.keys), reports.reporters
+    keys = int(group[-1]) + 1 if len(group) else 0
+    trials = reports.counters[:, _TRIALS].astype(np.float64)
+    (reward, square), _ = _channels(reports.counters)
+    count, mean = np.zeros((domain_count, keys)), np.zeros((domain_count, keys))
+    count[domains, group] = trials
+    mean[domains, group] = reward / trials
+    # The variance of single outcomes around their key's mean, by domain.
+    within = np.bincount(domains, square - reward * reward / trials, domain_count)
+    free = np.bincount(domains, trials - 1.0, domain_count)
+    spread = (np.maximum(within, 0.0) + 1.0) / (free + 1.0)
+    levels = np.full((domain_count, domain_count), FULL_LEVEL, dtype=np.int64)
+    for one in range(domain_count):
+        for other in range(domain_count):
+            if one == other:
+                continue
+            both = np.flatnonzero((count[one] > 0) & (count[other] > 0))
+            n, m = count[one, both], count[other, both]
+            weight = np.minimum(n * m / (n + m), _MOST_PER_KEY)
+            total = max(float(weight.sum()), 1e-12)
+            x = mean[one, both] - float((weight * mean[one, both]).sum()) / total
+            y = mean[other, both] - float((weight * mean[other, both]).sum()) / total
+            noise = float((weight * spread[one] / n).sum())
+            squares = max(float((weight * x * x).sum()) - noise, 0.0)
+            products = float((weight * x * y).sum())
+            prior = TRANSFER_PRIOR / FULL_LEVEL
+            slope = (prior * _TRANSFER_EVIDENCE + products) / (_TRANSFER_EVIDENCE + squares)
+            levels[one, other] = round(FULL_LEVEL * min(max(slope, 0.0), 1.0))
+    return levels
