@@ -36,6 +36,7 @@ from swarm_runtime.core.lessons import Lesson, lesson_of
 from swarm_runtime.errors import ConfigError
 from swarm_runtime.memory.derived import Derived
 from swarm_runtime.memory.embedding import Embedder
+from swarm_runtime.memory.judgements import Judgement
 from swarm_runtime.memory.log import SPACE, ExperienceStore
 from swarm_runtime.memory.pattern import ContextSpace, space_from_json, space_to_json
 from swarm_runtime.memory.patterns import Explanation, Pattern
@@ -49,9 +50,11 @@ from swarm_runtime.memory.recommendation import (
 from swarm_runtime.memory.records import ALWAYS, Annotation, TargetKind, Tombstone
 from swarm_runtime.memory.safla import adapt, apply
 from swarm_runtime.memory.search import Filters, Found
+from swarm_runtime.memory.shelf import FoundItem
 from swarm_runtime.memory.store import SqliteStore
 from swarm_runtime.memory.tables import Embeds
 from swarm_runtime.memory.trajectory import Context, Trajectory
+from swarm_runtime.memory.upkeep import Upkeep
 from swarm_runtime.memory.vector_index import VectorIndex
 
 __all__ = ["ReasoningBank"]
@@ -162,6 +165,11 @@ class ReasoningBank:
     def space(self) -> ContextSpace | None:
         """The declared space of contexts."""
         return self._space
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """What keeps it small, whole and safe."""
+        return Upkeep(self._store, self._derived, self._settings)
 
     # --- outcomes in -------------------------------------------------------------------------
 
@@ -408,6 +416,41 @@ class ReasoningBank:
         self._answers[key] = list(found)
         return found
 
+    def items(
+        self,
+        task_type: str,
+        context: Context,
+        as_of: int,
+        *,
+        domain: str | None = None,
+        experiences: int = 1,
+        minimum_similarity: float = 0.3,
+    ) -> list[FoundItem]:
+        """Return what is worth knowing for a task, learnt at tasks like it; none where none is.
+
+        Parameters
+        ----------
+        task_type : str
+        context : mapping of str to float or str
+            Of the task.
+        as_of : int
+            Nothing that was known later is found.
+        domain : str or None
+            None: any.
+        experiences : int
+            How many bring their items, three each at most. More was worse in the paper.
+        minimum_similarity : float
+            Cosine below which a task has nothing to say about this one.
+        """
+        if experiences < 1 or not -1.0 <= minimum_similarity <= 1.0:
+            raise ValueError(
+                f"experiences = {experiences!r}: 1 or more; minimum_similarity ="
+                f" {minimum_similarity!r}: from -1 to 1"
+            )
+        return self._derived.find_items(
+            context, task_type, domain, as_of, experiences, minimum_similarity
+        )
+
     # --- what is known -----------------------------------------------------------------------
 
     def patterns(
@@ -451,6 +494,22 @@ class ReasoningBank:
             raise ConfigError("pattern", pattern_id, "nothing is known of a pattern of this id")
         pattern, outcomes = known
         return Explanation(pattern, pattern.sentence(), tuple(outcomes[:most]))
+
+    def judgements(
+        self, *, task_type: str | None = None, as_of: int | None = None, most: int = 100
+    ) -> list[Judgement]:
+        """Return how tries were judged, the newest first: with the outcome, and later.
+
+        Parameters
+        ----------
+        task_type : str or None
+            None: any.
+        as_of : int or None
+            Only what was known by then; None: no limit.
+        most : int
+            How many are returned.
+        """
+        return self._derived.judgements(task_type, as_of, most)
 
     def approaches(self, task_type: str, *, domain: str | None = None) -> list[str]:
         """Return every approach to a type of task that was recorded, in order of names."""

@@ -19,6 +19,7 @@ from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.errors import ConfigError
 from swarm_runtime.memory.catalogue import Catalogue
 from swarm_runtime.memory.contexts import ContextReader
+from swarm_runtime.memory.judgements import Judgement, judgements
 from swarm_runtime.memory.ledger import Recall
 from swarm_runtime.memory.log import ExperienceStore, Position, Record
 from swarm_runtime.memory.pattern import ContextSpace, pattern_id
@@ -28,8 +29,9 @@ from swarm_runtime.memory.recall import recall
 from swarm_runtime.memory.records import Item, Tombstone, Verdict
 from swarm_runtime.memory.revisions import Revisions
 from swarm_runtime.memory.search import Filters, Found, Searcher
+from swarm_runtime.memory.shelf import FoundItem, Shelf
 from swarm_runtime.memory.space_ledger import SpaceLedger
-from swarm_runtime.memory.standing import pattern_at
+from swarm_runtime.memory.standing import Standings, pattern_at
 from swarm_runtime.memory.tables import Embeds, Vectors
 from swarm_runtime.memory.trajectory import Context, Trajectory
 
@@ -139,6 +141,32 @@ class Derived:
             known.update(catalogue.approaches.texts[number] for number in numbers)
         return sorted(known)
 
+    def standings(self, as_of_s: int | None) -> Standings:
+        """Return how all patterns of open contexts stand at a moment (None: no limit)."""
+        self.follow()
+        self.catalogue.advance(_END_S if as_of_s is None else as_of_s)
+        return self._searcher.standings(as_of_s)
+
+    def find_items(
+        self,
+        context: Context,
+        task_type: str,
+        domain: str | None,
+        as_of_s: int,
+        experiences: int,
+        minimum_similarity: float,
+    ) -> list[FoundItem]:
+        """Return what the experiences nearest to a task teach; see ``shelf.Shelf.find``."""
+        self.follow()
+        return self.shelf.find(
+            context,
+            task_type,
+            domain=domain,
+            as_of_s=as_of_s,
+            experiences=experiences,
+            minimum_similarity=minimum_similarity,
+        )
+
     # --- patterns ----------------------------------------------------------------------------
 
     def patterns(self, as_of_s: int | None) -> list[Pattern]:
@@ -146,9 +174,7 @@ class Derived:
 
         Patterns of the declared space are folded from the whole log.
         """
-        self.follow()
-        self.catalogue.advance(_END_S if as_of_s is None else as_of_s)
-        standings = self._searcher.standings(as_of_s)
+        standings = self.standings(as_of_s)
         found = [pattern_at(self.catalogue, standings, at) for at in range(len(standings.patterns))]
         if self._cells is not None:
             found += self._fold(as_of_s).patterns(as_of_s)
@@ -184,6 +210,10 @@ class Derived:
             if one.actual or self._settings.shadow_teaches
         ]
         return found, sorted(taught, key=lambda one: (one.actual, one.known_at_s), reverse=True)
+
+    def judgements(self, task_type: str | None, as_of_s: int | None, most: int) -> list[Judgement]:
+        """Return verdicts on single tries, the newest first."""
+        return judgements(self._store, task_type, as_of_s, most)
 
     def _outcomes(
         self, id_: str, tries: Sequence[Trajectory], as_of_s: int | None
@@ -226,17 +256,19 @@ class Derived:
                 self._generation = generation
                 self._take_folded()
             tries: list[Trajectory] = []
+            items: list[Item] = []
             before = self._position
             for record in self._since(self._position):
                 if isinstance(record, (Verdict, Tombstone)):
                     self._revise(record)
                 elif isinstance(record, Item):
-                    self.items.append(record)
+                    items.append(record)
                 elif isinstance(record, Experience):
                     self._into_space(record)
                 elif isinstance(record, Trajectory) and not self._into_space(record):
                     tries.append(record)
             self.catalogue.offer(tries)
+            self.shelf.add(items)
             if self._position != before:
                 self.serial += 1
             self._stamp = stamp
@@ -252,12 +284,25 @@ class Derived:
             self.catalogue.judge([record])
         else:
             self.catalogue.revoke([record])
+            self.shelf.revoke(record.target_kind, record.target, record.from_s)
+
+    def discard(self) -> None:
+        """Throw away what was derived; it is derived anew when it is next needed."""
+        self._forget()
+
+    def fresh(self) -> Derived:
+        """Return another one, derived from the whole log."""
+        other = Derived(
+            self._store, self._reader.space, self._settings, self._embedder, self._new_index
+        )
+        other.follow()
+        return other
 
     def _forget(self) -> None:
         self.catalogue = Catalogue(self._embedder, self._reader, self._new_index())
         self._searcher = Searcher(self.catalogue, self._settings, self._recency)
         self._revisions = Revisions()
-        self.items: list[Item] = []
+        self.shelf = Shelf(self._embedder, self._new_index())
         if self._cells is not None:
             self._cells.clear()
         self._stale = False

@@ -11,7 +11,7 @@ squares, so λ means the same everywhere.
 
 The truth here are sums over raw features, so outcomes may be learnt in any order, and learning one
 with the opposite weight takes it back: the result is the same to rounding. Means and spreads are
-read off the same sums and rounded to octaves; only when one of them moves on is the inverse
+read off the same sums and rounded to half octaves; only when one of them moves on is the inverse
 computed anew, else it follows by rank-one updates (Sherman & Morrison, 1950).
 
 Above: ``bank`` feeds it with what is counted at its moment, ``policies`` read its predictions.
@@ -41,10 +41,10 @@ MOST_APPROACHES = 256
 #: Coordinates into which the words of all texts are hashed.
 TEXT_WIDTH = 64
 #: λ: outcomes' worth of belief that nothing differs.
-_RIDGE = 0.3
+_RIDGE = 0.5
 #: Length of the constant feature beside the others' one: small, because what sets approaches apart
 #: everywhere is soon learnt anyway.
-_CONSTANT = 0.5
+_CONSTANT = 0.25
 #: From here on squares might overflow.
 _LARGEST = 1e60
 #: A spread below this share of the largest value is the rounding of sums.
@@ -243,7 +243,7 @@ class LinearModel:
         flat = variance <= _ROUNDING * _ROUNDING * (square + self._pivots**2)
         size = np.abs(mean + self._pivots)
         spread = np.where(flat, np.where(size > 0.0, size, 1.0), np.sqrt(np.maximum(variance, 0.0)))
-        spread = np.exp2(np.round(np.log2(spread)))
+        spread = np.exp2(np.round(2.0 * np.log2(spread)) / 2.0)
         centre = spread * np.round((mean + self._pivots) / spread) - self._pivots
         scale = np.where(here, 1.0 / (spread * math.sqrt(count)), 0.0)
         # Scales of the features, and what is taken off before: (constant, texts, numbers).

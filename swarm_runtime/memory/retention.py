@@ -23,10 +23,10 @@ from swarm_runtime.memory.folding import (
     merged,
     outcome_of,
 )
-from swarm_runtime.memory.log import SPACE, FoldedRow, FoldedUsage
+from swarm_runtime.memory.log import FoldedRow, FoldedUsage
 from swarm_runtime.memory.records import Annotation, Tombstone, Usage, Verdict
 from swarm_runtime.memory.sqlite_files import RESTORE, SqliteFile
-from swarm_runtime.memory.store_rows import Filed, about, filed_trajectories, read_annotations
+from swarm_runtime.memory.store_rows import Filed, filed_trajectories, filing_of, read_annotations
 
 __all__ = [
     "NOTES",
@@ -37,7 +37,6 @@ __all__ = [
     "let_go",
     "prune",
     "unfiled",
-    "verify",
 ]
 
 #: What the file notes of its retention; see ``migrations``.
@@ -105,22 +104,6 @@ def _check(file: SqliteFile, columns: list[Any], seal: bytes, name: str) -> None
 
 def _seal(columns: Sequence[Any]) -> bytes:
     return hashlib.blake2b(encode(list(columns)), digest_size=8).digest()
-
-
-def verify(file: SqliteFile) -> None:
-    """Read what is folded and check it.
-
-    Raises
-    ------
-    StoreError
-        Names the first thing that is wrong.
-    """
-    for number, row in folded_rows(file):
-        if number != pattern_number((row.domain, row.task_type, row.approach, row.cell)):
-            name = f"what is folded of {row.approach!r} by {row.agent!r}"
-            raise StoreError(file.path, f"{name}: is filed elsewhere; {RESTORE}")
-    for _ in folded_usage(file):
-        pass
 
 
 class _Leftovers:
@@ -198,7 +181,7 @@ def let_go(file: SqliteFile, until_s: int) -> int:
                     f"known_at_s, seq LIMIT {_SLICE}",
                 )
             )
-            reader = Filing(file.noted(SPACE).get(SPACE)).reader
+            reader = filing_of(file).reader
             said = _said_of(file, found)
             tombstones = _tombstones_of(file, found)
             leftovers = _Leftovers(file)

@@ -211,7 +211,7 @@ class SpaceLedger:
                 column = group.approaches.index(approach)
                 domains.setdefault(group.domain, []).append((group, column))
         known: list[tuple[float, str, int]] = []
-        for name, columns in domains.items():
+        for name in domains:
             trials = self.statistics(task_type, [approach], name).counters[:, 0, 0]
             heavy = weights * trials
             cells = np.argsort(-heavy, kind="stable")[:MOST_EVIDENCE].tolist()

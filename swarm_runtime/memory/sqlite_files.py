@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from swarm_runtime.errors import RunFolderError, StoreError
@@ -173,7 +173,7 @@ class SqliteFile:
                     step(connection)
                 self.note("format", str(FORMAT))
 
-    def explained(self) -> contextmanager[None]:  # type: ignore[valid-type]
+    def explained(self) -> AbstractContextManager[None]:
         """Turn what SQLite says into what to do about it."""
         return explained(self.path, self.patience_s)
 

@@ -39,11 +39,11 @@ from swarm_runtime.memory.log import (
 )
 from swarm_runtime.memory.records import ANNOTATIONS, Annotation
 from swarm_runtime.memory.seal_index import Seal
-from swarm_runtime.memory.sqlite_files import MEMORY, RESTORE, SqliteFile
+from swarm_runtime.memory.sqlite_files import MEMORY, SqliteFile
 from swarm_runtime.memory.store_rows import (
     about,
     author,
-    filed_trajectories,
+    filing_of,
     opened,
     read_annotations,
     read_sealed,
@@ -58,6 +58,7 @@ from swarm_runtime.memory.store_seals import (
     seals_between,
 )
 from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.verification import verify
 
 __all__ = ["SPACE", "ExperienceStore", "Position", "Record", "SqliteStore"]
 
@@ -65,6 +66,8 @@ __all__ = ["SPACE", "ExperienceStore", "Position", "Record", "SqliteStore"]
 _CHUNK = 4_096
 #: Later than any time, further than any row.
 _NO_LIMIT = 2**62
+#: Tables whose rows are counted, besides annotations by kind.
+_COUNTED = ("experiences", "trajectories", "folded", "folded_usage", "pruned", "embeddings")
 _SPAN = "seq > ? AND seq <= ?"
 
 
@@ -95,21 +98,15 @@ class SqliteStore:
         self._late = 0
         try:
             with self._file.explained():
-                self._filing = self._filed_by(self._file.noted(SPACE).get(SPACE))
+                self._filing = filing_of(self._file)
                 self._uuid = self._file.noted("uuid")["uuid"]
                 if retention.unfiled(self._file):
                     with self._file.transaction():
-                        self._filing = self._filed_by(self._file.noted(SPACE).get(SPACE))
+                        self._filing = filing_of(self._file)
                         retention.file_anew(self._file, None, self._filing)
         except BaseException:
             self._file.close()
             raise
-
-    def _filed_by(self, space: str | None) -> Filing:
-        try:
-            return Filing(space)
-        except ValueError as problem:
-            raise StoreError(self.path, f"{problem}; {RESTORE}") from problem
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -130,7 +127,7 @@ class SqliteStore:
             noted = self._file.noted(SPACE, *retention.NOTES)
             if noted.get(SPACE) != filing.space:
                 # Another handle noted a space since this one was opened.
-                self._filing = self._filed_by(noted.get(SPACE))
+                self._filing = filing_of(self._file)
                 tries = self._trajectory_rows(trajectories)
             new = sum([self._record(one) for one in sorted(sealed, key=_canonical)])
             recorded, late = self._record_trajectories(tries, noted)
@@ -402,13 +399,10 @@ class SqliteStore:
         """See ``ExperienceStore``."""
         connection = self._file.connection
         with self._file.reading():
-            found = {kind: 0 for kind in ANNOTATIONS}
+            found = dict.fromkeys(ANNOTATIONS, 0)
             found.update(connection.execute("SELECT kind, count(*) FROM annotations GROUP BY kind"))
-            for table in ("experiences", "trajectories", "folded", "folded_usage", "pruned"):
+            for table in _COUNTED:
                 found[table] = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            (found["embeddings"],) = connection.execute(
-                "SELECT count(*) FROM embeddings"
-            ).fetchone()
         return found
 
     def size_bytes(self) -> int:
@@ -481,29 +475,7 @@ class SqliteStore:
 
     def verify(self) -> int:
         """See ``ExperienceStore``."""
-        file = self._file
-        with file.reading():
-            found = [str(row[0]) for row in file.connection.execute("PRAGMA integrity_check")]
-            if found != ["ok"]:
-                raise StoreError(self.path, f"is damaged ({found[0]}); {RESTORE}")
-            rows = file.connection.execute(
-                "SELECT agent, max(epoch), count(*) FROM experiences GROUP BY agent"
-            ).fetchall()
-            for agent, last, count in rows:
-                if last != count:
-                    raise StoreError(self.path, f"{agent}: {count} of {last} epochs; {RESTORE}")
-            filing = self._filed_by(file.noted(SPACE).get(SPACE))
-            checked = sum(1 for one in read_sealed(file, "true", ()) if opened(file, one))
-            for filed in filed_trajectories(file, "true", ()):
-                one = filed.trajectory
-                if filed.pattern != filing.number(one):
-                    raise StoreError(
-                        self.path, f"trajectory {one.id!r}: is filed elsewhere; {RESTORE}"
-                    )
-                checked += 1
-            checked += sum(1 for _ in read_annotations(file, "true", ()))
-            retention.verify(file)
-        return checked
+        return verify(self._file)
 
     def close(self) -> None:
         """See ``ExperienceStore``."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from swarm_runtime.core.knowledge import Experience, Sealed
 from swarm_runtime.errors import StoreError
+from swarm_runtime.memory.filing import Filing
+from swarm_runtime.memory.log import SPACE
 from swarm_runtime.memory.records import (
     Annotation,
-    Item,
     Link,
     Tombstone,
     Usage,
@@ -29,6 +30,7 @@ __all__ = [
     "about",
     "author",
     "filed_trajectories",
+    "filing_of",
     "opened",
     "read_annotations",
     "read_sealed",
@@ -141,5 +143,13 @@ def read_annotations(
             yield one
 
 
-def _refuse(file: SqliteFile, what: str, cause: Exception | None = None) -> None:
+def filing_of(file: SqliteFile) -> Filing:
+    """Return how a file's trajectories are filed at present."""
+    try:
+        return Filing(file.noted(SPACE).get(SPACE))
+    except ValueError as problem:
+        raise StoreError(file.path, f"{problem}; {RESTORE}") from problem
+
+
+def _refuse(file: SqliteFile, what: str, cause: Exception | None = None) -> NoReturn:
     raise StoreError(file.path, f"{what}; {RESTORE}") from cause
