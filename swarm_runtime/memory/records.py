@@ -12,13 +12,12 @@ the caller's, like a trajectory's. Above: ``store`` keeps them, ``bank`` takes t
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from swarm_runtime.core.codec import decode, encode
 from swarm_runtime.errors import did_you_mean
-from swarm_runtime.memory.trajectory import Context, checked_context
+from swarm_runtime.memory.trajectory import Context, checked_context, is_text
 
 __all__ = [
     "ALWAYS",
@@ -55,7 +54,7 @@ def content_id(*parts: object) -> str:
 def _text(record: object, *names: str, empty: bool = False) -> None:
     for name in names:
         value = getattr(record, name)
-        if not isinstance(value, str) or not (value or empty):
+        if not is_text(value) or not (value or empty):
             raise ValueError(f"{name} = {value!r}: a text is needed")
 
 
@@ -70,7 +69,7 @@ def _number(record: object, name: str, least: float, most: float) -> None:
     value: object = getattr(record, name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{name} = {value!r}: a number is needed")
-    if not (math.isfinite(value) and least <= value <= most):
+    if not least <= value <= most:
         raise ValueError(f"{name} = {value!r}: from {least:g} to {most:g}")
     object.__setattr__(record, name, float(value))
 
@@ -205,8 +204,10 @@ class Item(_Record):
         _text(self, "when", "when_not", "domain", empty=True)
         _word(self, "learnt_from", ItemKind)
         _time(self, "known_at_s")
-        sources: tuple[object, ...] = self.sources
-        if not sources or not all(isinstance(one, str) and one for one in sources):
+        sources: object = self.sources
+        if not isinstance(sources, (tuple, list)) or not sources:
+            raise ValueError(f"sources = {sources!r}: ids of trajectories are needed")
+        if not all(is_text(one) and one for one in sources):
             raise ValueError(f"sources = {self.sources!r}: ids of trajectories are needed")
         object.__setattr__(self, "sources", tuple(sorted(set(self.sources))))
         object.__setattr__(self, "context", checked_context(self.context))

@@ -32,7 +32,8 @@ from swarm_runtime.memory.deltas import (
     rows_of,
 )
 from swarm_runtime.memory.log import Position
-from swarm_runtime.memory.records import ALWAYS, Annotation, annotation_from_bytes
+from swarm_runtime.memory.opening import experience_from, record_from
+from swarm_runtime.memory.records import ALWAYS, Annotation
 from swarm_runtime.memory.seal_index import (
     ELEMENT,
     NOWHERE,
@@ -335,6 +336,8 @@ class Replica:
                 if seal is not None and seal != hashlib.sha256(one.blob).digest():
                     refused.append(name)
             elif one.epoch == last.get(one.agent, 0) + 1 and name not in refused:
+                if experience_from(one.blob).seal() != one:
+                    raise ValueError(f"{name}: epoch {one.epoch} says another thing outside")
                 last[one.agent] = one.epoch
                 yield one
 
@@ -378,14 +381,14 @@ class Replica:
 
 
 def opened(packet: Packet) -> tuple[Trajectory | Annotation, bytes]:
-    """Return a packet's record and the first 8 bytes of its seal; ValueError if it is malformed."""
-    if packet.kind == "trajectory":
-        record: Trajectory | Annotation = Trajectory.from_bytes(packet.body)
-    else:
-        record = annotation_from_bytes(packet.kind, packet.body)
-    if record.to_bytes() != packet.body:
-        raise ValueError(f"{packet.kind} {record.id!r}: its bytes are not in the canonical form")
-    return record, hashlib.sha256(packet.body).digest()[:8]
+    """Return a packet's record and the first 8 bytes of its seal.
+
+    Raises
+    ------
+    ValueError
+        If it is malformed.
+    """
+    return record_from(packet.kind, packet.body), hashlib.sha256(packet.body).digest()[:8]
 
 
 def parts_of(prefixes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

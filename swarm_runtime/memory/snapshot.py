@@ -76,8 +76,9 @@ def thaw(state: dict[str, Any], catalogue: Catalogue) -> None:
             setattr(catalogue, name, Names(texts))
         blob = state["cells"].tobytes()
         ends = state["cell_ends"].tolist()
+        starts = [0, *ends[:-1]] if ends else []
         catalogue.cells = [
-            blob[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)
+            blob[start:end].decode() for start, end in zip(starts, ends, strict=True)
         ]
         catalogue.verdicts = {
             number: [Standing(*one) for one in known] for number, known in state["verdicts"]

@@ -7,22 +7,42 @@ space. (Agents that act on many subjects at once record a ``core.knowledge.Exper
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 
 from swarm_runtime.core.codec import decode, encode
 from swarm_runtime.core.knowledge import REWARD_SCALE
 
-__all__ = ["LARGEST_EXCESS", "Context", "Trajectory", "checked_context", "excess_units"]
+__all__ = ["LARGEST_EXCESS", "Context", "Trajectory", "checked_context", "excess_units", "is_text"]
 
 #: A context: named numbers and texts.
 Context = Mapping[str, float | str]
 
 #: Excess rewards are cut at this many standard deviations, so that one can't rule a mean.
 LARGEST_EXCESS = 8.0
+_LARGEST = sys.float_info.max
 #: Fields that came with a later version.
 _LATER = frozenset({"task", "steps"})
+
+
+def is_text(value: object) -> bool:
+    """Return whether a value is a text that can be written down: lone surrogates can't."""
+    if not isinstance(value, str):
+        return False
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_finite(value: float) -> bool:
+    # Integers can be too large for a float; comparing them is exact, converting them isn't.
+    return -_LARGEST <= value <= _LARGEST
 
 
 def excess_units(excess: float) -> int:
@@ -39,14 +59,15 @@ def checked_context(context: Context) -> dict[str, float | str]:
         If a name is no text, or a value is neither a text nor a finite number.
     """
     given: object = context
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+    # The codec writes arrays under a name of its own.
+    if not isinstance(given, Mapping) or not all(map(is_text, given)) or "\0array" in given:
         raise ValueError(f"context = {context!r}: named numbers and texts are needed")
     checked: dict[str, float | str] = {}
     for name in sorted(context):
         value: object = context[name]
-        if isinstance(value, str):
+        if isinstance(value, str) and is_text(value):
             checked[name] = value
-        elif not isinstance(value, (int, float)) or not math.isfinite(value):
+        elif not isinstance(value, (int, float)) or not _is_finite(value):
             raise ValueError(f"context[{name!r}] = {value!r}: a text or a finite number")
         else:
             checked[name] = float(value)
@@ -100,23 +121,24 @@ class Trajectory:
     steps: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("id", "agent", "task_type", "approach"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ValueError(f"{name} = {getattr(self, name)!r}: a text is needed")
-        for name in ("domain", "task"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} = {getattr(self, name)!r}: a text is needed")
+        for name in ("id", "agent", "task_type", "approach", "domain", "task"):
+            value = getattr(self, name)
+            if not is_text(value) or not (value or name in ("domain", "task")):
+                raise ValueError(f"{name} = {value!r}: a text is needed")
         steps: object = self.steps
-        if not isinstance(steps, (tuple, list)) or not all(isinstance(one, str) for one in steps):
+        if not isinstance(steps, (tuple, list)) or not all(map(is_text, steps)):
             raise ValueError(f"steps = {self.steps!r}: texts are needed")
         if type(self.known_at_s) is not int or abs(self.known_at_s) > 2**53:
             raise ValueError(f"known_at_s = {self.known_at_s!r}: whole seconds since 1970")
-        if self.verdict not in (-1, 0, 1):
+        verdict: object = self.verdict
+        if not isinstance(verdict, (int, Integral)) or verdict not in (-1, 0, 1):
             raise ValueError(f"verdict = {self.verdict!r}: 1, 0 or -1")
-        if not math.isfinite(self.excess):
+        excess: object = self.excess
+        if not isinstance(excess, (float, int, Real)) or not _is_finite(self.excess):
             raise ValueError(f"excess = {self.excess!r}: a finite number is needed")
         object.__setattr__(self, "context", checked_context(self.context))
         object.__setattr__(self, "excess", float(self.excess))
+        object.__setattr__(self, "verdict", int(self.verdict))
         object.__setattr__(self, "steps", tuple(self.steps))
 
     @property
