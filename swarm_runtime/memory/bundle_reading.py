@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, NamedTuple, NoReturn
 
-from swarm_runtime.core.knowledge import Experience, Sealed
+import numpy as np
+
+from swarm_runtime.core.knowledge import REWARD_SCALE, Experience, Sealed
 from swarm_runtime.errors import StoreError
 from swarm_runtime.memory.bundle import (
     FOOTER_FRAME,
@@ -42,6 +44,8 @@ _HEAD_BYTES = 1 + 4 + 32
 #: Of the header and the like.
 _MOST_OWN_BYTES = 1 << 20
 _MOST_SIGNATURES = 16
+#: Beyond this, sums of squares would overflow after some millions of outcomes.
+_MOST_EXCESS = 2**20
 _TOO_SHORT = "it ends too early; get the whole file"
 
 
@@ -97,9 +101,10 @@ def outline(data: bytes, name: str, limits: Limits | None = None) -> Outline:
     _check_magic(data, name)
     total = hashlib.sha256(MAGIC)
     frames: list[Frame] = []
-    summed = b""
+    summed = False
     signatures: tuple[Signature, ...] | None = None
     header: Header | None = None
+    view = memoryview(data)
     for one in _frames(data, name, limits):
         if header is None:
             header = _header(one, name)
@@ -110,14 +115,14 @@ def outline(data: bytes, name: str, limits: Limits | None = None) -> Outline:
             _refuse(name, one.offset, "something follows after the end")
         elif one.kind == FOOTER_FRAME:
             _check_footer(one, name, len(frames), total.hexdigest())
-            summed = b"."
+            summed = True
         elif one.kind in _RANK:
             if len(frames) == limits.records:
                 _refuse(name, one.offset, f"there are more than {limits.records} records")
             frames.append(one)
         else:
             _refuse(name, one.offset, f"a frame of kind {one.kind!r} is not known here")
-        total.update(data[one.offset : one.offset + _HEAD_BYTES + len(one.body)])
+        total.update(view[one.offset : one.offset + _HEAD_BYTES + len(one.body)])
     if header is None or not summed:
         _refuse(name, len(data), _TOO_SHORT)
     return Outline(name, header, tuple(frames), signed_bytes(total.digest()), signatures or ())
@@ -254,6 +259,10 @@ def _check_experience(
         raise ValueError("experience: its cells need a space, and the header names none")
     if len(one.cells) and int(one.cells.max()) >= space.cell_count:
         raise ValueError(f"cell {one.cells.max()} in a space of {space.cell_count} cells")
+    if one.excess.size and int(np.abs(one.excess.astype(np.int64)).max()) > _MOST_EXCESS:
+        raise ValueError(f"experience: an excess reward beyond {_MOST_EXCESS // REWARD_SCALE} σ")
+    if one.verdict.size and int(np.abs(one.verdict.astype(np.int64)).max()) > 1:
+        raise ValueError("experience: a verdict is none of 1, 0 and -1")
     rank, key = before
     if rank == 0 and key[0] == one.agent and one.epoch > key[1] + 1:
         raise ValueError(f"epoch {one.epoch} of {one.agent} came after {key[1]}")

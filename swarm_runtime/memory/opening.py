@@ -1,8 +1,9 @@
 """Records that somebody else wrote: opened with more care than one's own. Pure.
 
-What a record's class lets pass because no honest program writes it (an array where a number belongs,
-a second spelling of the same value) is refused here, and whatever reading such bytes may raise comes
-out as a ValueError. Above: ``replica``, ``bundle``. Below: ``records``, ``trajectory``, ``core``.
+What a record's class lets pass because no honest program writes it (an array where a number
+belongs, a second spelling of the same value) is refused here, and whatever reading such bytes may
+raise comes out as a ValueError. Above: ``replica``, ``bundle``. Below: ``records``, ``trajectory``,
+``core``.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ space. (Agents that act on many subjects at once record a ``core.knowledge.Exper
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
@@ -22,7 +22,6 @@ Context = Mapping[str, float | str]
 
 #: Excess rewards are cut at this many standard deviations, so that one can't rule a mean.
 LARGEST_EXCESS = 8.0
-_LARGEST = sys.float_info.max
 #: Fields that came with a later version.
 _LATER = frozenset({"task", "steps"})
 
@@ -41,8 +40,10 @@ def is_text(value: object) -> bool:
 
 
 def _is_finite(value: float) -> bool:
-    # Integers can be too large for a float; comparing them is exact, converting them isn't.
-    return -_LARGEST <= value <= _LARGEST
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that is too large for a float
+        return False
 
 
 def excess_units(excess: float) -> int:

@@ -22,16 +22,8 @@ from swarm_runtime.memory.records import (
     annotation_from_bytes,
     content_id,
 )
-from tests.experiences import (
-    DAY_S,
-    annotations,
-    item,
-    link,
-    tombstone,
-    trajectory,
-    usage,
-    verdict,
-)
+from tests.annotations import annotations, item, link, tombstone, usage, verdict
+from tests.experiences import DAY_S, trajectory
 
 #: One of each kind.
 SAMPLES: tuple[Annotation, ...] = (verdict(), item(), usage(), link(), tombstone())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,15 +58,46 @@ def test_excess_is_cut_so_that_one_try_can_not_rule_a_mean() -> None:
         ("known_at_s", 1.5),
         ("known_at_s", 2**60),
         ("verdict", 2),
+        ("verdict", 1.0),
+        ("verdict", "1"),
+        ("excess", "high"),
+        ("excess", 10**400),
+        ("task", None),
+        ("steps", "one"),
+        ("steps", (1,)),
         ("excess", float("nan")),
         ("context", {"x": float("inf")}),
         ("context", {"x": None}),
         ("context", {"x": [1]}),
+        ("context", {"x": 10**400}),
+        ("context", {"\0array": 1.0}),
     ],
 )
 def test_a_field_that_makes_no_sense_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=name.rstrip("_")):
         trajectory(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id_", "\ud800"),
+        ("domain", "\udfff"),
+        ("steps", ("\ud800",)),
+        ("context", {"\ud800": 1.0}),
+        ("context", {"x": "\ud800"}),
+    ],
+)
+def test_a_text_that_can_not_be_written_down_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=name.rstrip("_")):
+        trajectory(**{name: value})
+
+
+def test_numbers_of_other_kinds_give_the_same_bytes() -> None:
+    for one in (True, np.int8(1)):
+        assert trajectory(verdict=one).to_bytes() == trajectory(verdict=1).to_bytes()
+    for half in (np.float32(0.5), np.float64(0.5)):
+        assert trajectory(excess=half).to_bytes() == trajectory(excess=0.5).to_bytes()
 
 
 @pytest.mark.parametrize("change", [{"more": 1}, {"context": [1]}, {"verdict": "1"}, {"id": 3}])
