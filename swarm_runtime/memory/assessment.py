@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from swarm_runtime.memory.neighbourhoods import anchor_count, anchor_rows, nearest_anchors
+from swarm_runtime.memory.neighbourhoods import Neighbourhoods, anchor_count
 from swarm_runtime.memory.trust import (
     FULL_LEVEL,
     Reports,
@@ -38,6 +38,9 @@ Integers = npt.NDArray[np.int64]
 
 #: Outcomes that are looked at; of more, a sample.
 MOST_OUTCOMES = 32_768
+#: Large neighbourhoods are this many times as large as small ones, while there are enough.
+_COARSER = 8
+_FEWEST = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,14 +105,6 @@ class Assessed:
     until: tuple[int, int]
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """Which places of a task type belong to which of some anchors; -1: not asked yet."""
-
-    anchors: Integers
-    nearest: npt.NDArray[np.int16]
-
-
 class Assessor:
     """Computes trust and transfer.
 
@@ -129,7 +124,7 @@ class Assessor:
     ) -> None:
         self._vectors = vectors
         self._start = start
-        self._gathered: dict[int, _Gathered] = {}
+        self._near: dict[int, tuple[Neighbourhoods, Neighbourhoods]] = {}
 
     def assess(
         self, outcomes: OutcomeColumns, places: PlaceColumns, agent_count: int, domain_count: int
@@ -153,41 +148,37 @@ class Assessor:
         domain = np.asarray(places.domain[place], dtype=np.int64)
         counters = np.asarray(outcomes.counters[rows], dtype=np.int64)
         agent = np.asarray(outcomes.agent[rows], dtype=np.int64)
-        spot = self._neighbourhoods(place, places)
         approaches = int(approach.max(initial=0)) + 1
-        shared = spot * approaches + approach
-        reports = Reports.collect(shared * max(domain_count, 1) + domain, agent, counters)
-        trust = settled(reports, agent_count, start=self._start)
+        # Anchors are rows of places, so they tell task types apart as well.
+        fine, coarse = (spot * approaches + approach for spot in self._spots(place, places))
+        domains = max(domain_count, 1)
+        trust = settled(
+            Reports.collect(fine * domains + domain, agent, counters),
+            agent_count,
+            coarse=Reports.collect(coarse * domains + domain, agent, counters),
+            start=self._start,
+        )
         transfer = np.full((domain_count, domain_count), FULL_LEVEL, dtype=np.int64)
         if domain_count > 1:
             believed = trust.levels[agent] > FULL_LEVEL // 2
-            reports = Reports.collect(shared[believed], domain[believed], counters[believed])
-            transfer = transfer_levels(reports, domain_count)
+            shared = Reports.collect(coarse[believed], domain[believed], counters[believed])
+            transfer = transfer_levels(shared, domain_count)
         return Assessed(trust, transfer, count, until)
 
-    def _neighbourhoods(self, place: Integers, places: PlaceColumns) -> Integers:
-        """Return for each outcome the row of the anchor to which its place belongs."""
-        spot = np.zeros(len(place), dtype=np.int64)
+    def _spots(self, place: Integers, places: PlaceColumns) -> tuple[Integers, Integers]:
+        """Return for each outcome the anchor of its small neighbourhood, and of its large one."""
+        fine, coarse = np.zeros(len(place), dtype=np.int64), np.zeros(len(place), dtype=np.int64)
         kinds = places.task_type[place]
         for kind in np.unique(kinds).tolist():
             at = np.flatnonzero(kinds == kind)
-            here = np.unique(place[at])
-            wanted = anchor_rows(places.number[here], anchor_count(len(at)))
-            anchors = here[wanted]
-            gathered = self._gathered.get(kind)
-            if gathered is None or not np.array_equal(gathered.anchors, anchors):
-                gathered = _Gathered(anchors, np.empty(0, dtype=np.int16))
-                self._gathered[kind] = gathered
-            missing = len(places.number) - len(gathered.nearest)
-            if missing > 0:
-                fresh = np.full(missing + len(gathered.nearest) // 2, -1, dtype=np.int16)
-                gathered.nearest = np.concatenate([gathered.nearest, fresh])
-            new = here[gathered.nearest[here] < 0]
-            if len(new):
-                found = nearest_anchors(self._vectors(new), self._vectors(anchors))
-                gathered.nearest[new] = found
-            spot[at] = anchors[gathered.nearest[place[at]]]
-        return spot
+            here, where = np.unique(place[at], return_inverse=True)
+            count = anchor_count(len(at))
+            small, large = self._near.setdefault(
+                kind, (Neighbourhoods(self._vectors), Neighbourhoods(self._vectors))
+            )
+            fine[at] = small.of(here, places.number, count)[where]
+            coarse[at] = large.of(here, places.number, max(count // _COARSER, _FEWEST))[where]
+        return fine, coarse
 
 
 def _first(

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +23,7 @@ from swarm_runtime.errors import RunFolderError, StoreError
 from swarm_runtime.memory.log import Progress
 from swarm_runtime.memory.sqlite_files import (
     MEMORY,
+    RESTORE,
     SqliteFile,
     explained,
     format_of,
@@ -33,6 +36,10 @@ __all__ = ["back_up", "back_up_in_turn", "backups_in", "restore"]
 #: Pages that are copied at once.
 _STEP_PAGES = 1_024
 _DRAFT = ".draft"
+#: What SQLite may have beside a file that is in use, or that somebody was killed over.
+_TAILS = ("-wal", "-shm", "-journal")
+#: Those of them that SQLite would read into another file of the same name.
+_LOGS = ("-wal", "-journal")
 
 
 def back_up(file: SqliteFile, path: str | Path, progress: Progress | None = None) -> None:
@@ -42,16 +49,17 @@ def back_up(file: SqliteFile, path: str | Path, progress: Progress | None = None
         if file.path != MEMORY and target.samefile(file.path):
             raise RunFolderError(str(target), "is the bank itself; name another file")
         _refuse_foreign(target)
-    with explained(file.path, file.patience_s), _draft(target) as draft:
+    with _draft(target) as draft:
         if file.path == MEMORY:
-            _copy(file.connection, draft, progress)
+            _copy(file.connection, file.path, draft, target, progress)
         else:
             # A connection of its own, whose reading holds one state fast: who writes meanwhile
             # neither waits nor makes the copy begin anew.
-            with closing(_reader(Path(file.path))) as source:
+            with explained(file.path), closing(_reader(Path(file.path), alone=False)) as source:
                 source.execute("BEGIN")
                 source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                _copy(source, draft, progress)
+                _copy(source, file.path, draft, target, progress)
+            shutil.copymode(file.path, draft)
         _in_place(draft, target)
 
 
@@ -84,8 +92,10 @@ def back_up_in_turn(
         place.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise RunFolderError(str(place), f"can't be made: {problem}") from problem
-    for left in place.glob(f"{stem}.backup-*{_DRAFT}*"):
-        left.unlink(missing_ok=True)
+    for left in place.iterdir():
+        # Of somebody who was killed.
+        if left.name.startswith(f"{stem}.backup-") and _DRAFT in left.name:
+            left.unlink(missing_ok=True)
     before = backups_in(place, stem)
     number = 1 + (_number(before[-1]) if before else 0)
     made = place / f"{stem}.backup-{number:06d}"
@@ -148,11 +158,14 @@ def restore(
     if target.exists() and target.samefile(source):
         raise RunFolderError(str(target), "is the backup itself; name another file")
     with _draft(target) as draft:
-        with explained(str(source)), closing(_reader(source)) as connection:
+        alone = not any(_beside(source, tail).exists() for tail in _TAILS)
+        with explained(str(source)), closing(_reader(source, alone=alone)) as connection:
             refuse_newer(connection, str(source))
-            whole = None if _beside(source, "-wal").exists() else source.stat().st_size
-            refuse_damage(connection, str(source), whole)
-            _copy(connection, draft, progress)
+            refuse_damage(connection, str(source), source.stat().st_size if alone else None)
+            _copy(connection, str(source), draft, target, progress)
+        # A backup that nobody may write to still makes a bank that its owner can.
+        like = target if target.exists() else source
+        draft.chmod((like.stat().st_mode | stat.S_IRUSR | stat.S_IWUSR) & 0o777)
         aside = _put_aside(target)
         _in_place(draft, target)
     return aside
@@ -173,16 +186,17 @@ def _beside(path: Path, suffix: str) -> Path:
 
 def _refuse_foreign(path: Path) -> None:
     """Raise RunFolderError if a file is no bank: nothing else is ever overwritten."""
+    if not path.stat().st_size:
+        return
     try:
-        with explained(str(path)), closing(_reader(path)) as connection:
+        with explained(str(path)), closing(_reader(path, alone=False)) as connection:
             format_of(connection, str(path))
     except StoreError as problem:
         raise RunFolderError(str(path), "is there already, and no bank") from problem
 
 
-def _reader(path: Path) -> sqlite3.Connection:
-    """Open a file to read it, without leaving anything beside it if nothing is there."""
-    alone = not _beside(path, "-wal").exists() and not _beside(path, "-shm").exists()
+def _reader(path: Path, *, alone: bool) -> sqlite3.Connection:
+    """Open a file to read it; if it stands alone and still, without leaving anything beside it."""
     mode = "mode=ro&immutable=1" if alone else "mode=ro"
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
 
@@ -198,22 +212,30 @@ def _draft(target: Path) -> Iterator[Path]:
     try:
         yield Path(name)
     finally:
-        for suffix in ("", "-journal", "-wal", "-shm"):
+        for suffix in ("", *_TAILS):
             Path(name + suffix).unlink(missing_ok=True)
 
 
-def _copy(source: sqlite3.Connection, draft: Path, progress: Progress | None) -> None:
+def _copy(
+    source: sqlite3.Connection, name: str, draft: Path, target: Path, progress: Progress | None
+) -> None:
     """Copy a bank page by page, and check the copy."""
 
     def told(status: int, left: int, pages: int) -> None:
         if progress is not None:
             progress(pages - left, pages)
 
-    with closing(sqlite3.connect(draft, isolation_level=None)) as copy:
-        source.backup(copy, pages=_STEP_PAGES, progress=told, sleep=0.0)
+    with explained(str(target)), closing(sqlite3.connect(draft, isolation_level=None)) as copy:
+        try:
+            source.backup(copy, pages=_STEP_PAGES, progress=told, sleep=0.0)
+        except sqlite3.DatabaseError as problem:
+            # Of a full disk the copy's name is told, of damage the original's.
+            if not isinstance(problem, sqlite3.OperationalError):
+                raise StoreError(name, f"is damaged ({problem}); {RESTORE}") from problem
+            raise
         # One plain file, that can be read where nothing can be written.
         copy.execute("PRAGMA journal_mode = DELETE")
-        refuse_damage(copy, str(draft), None)
+        refuse_damage(copy, str(target), None)
 
 
 def _in_place(draft: Path, target: Path) -> None:
@@ -240,11 +262,10 @@ def _put_aside(target: Path) -> Path | None:
     A sound file takes in its log first and then is linked under its new name, so that at no moment
     there is no bank. Of a damaged one, file and log are renamed as they are.
     """
-    log = _beside(target, "-wal")
-    if not target.exists() and not log.exists():
+    if not any(_beside(target, tail).exists() for tail in ("", *_LOGS)):
         return None
     number = 1
-    while any(_beside(target, f".old-{number}{tail}").exists() for tail in ("", "-wal")):
+    while any(_beside(target, f".old-{number}{tail}").exists() for tail in ("", *_LOGS)):
         number += 1
     aside = _beside(target, f".old-{number}")
     if target.exists():
@@ -262,13 +283,20 @@ def _put_aside(target: Path) -> Path | None:
                 raise StoreError(
                     str(target), "is in use by another process; end that one first"
                 ) from problem
-    if target.exists() and not log.exists():
-        os.link(target, aside)
-    else:
-        if target.exists():
-            target.rename(aside)
-        if log.exists():
-            log.rename(_beside(aside, "-wal"))
+    left = [tail for tail in _LOGS if _beside(target, tail).exists()]
+    if left or not _linked(target, aside):
+        for tail in ("", *left):
+            if _beside(target, tail).exists():
+                _beside(target, tail).rename(_beside(aside, tail))
     _beside(target, "-shm").unlink(missing_ok=True)
     _synced(target.parent)
-    return aside
+    return aside if aside.exists() else None
+
+
+def _linked(path: Path, other: Path) -> bool:
+    """Give a file a second name; return whether the file system can."""
+    try:
+        os.link(path, other)
+    except OSError:
+        return False
+    return True

@@ -20,7 +20,7 @@ Whoever reads a bundle checks its outline first (lengths, seals, the sum), then 
 opens the records only then. Every record must be of its form, in its place and canonical. Sizes
 are limited before anything is made of them.
 
-Above: ``bundle_reading`` (checks and opens), ``bundle_file`` (files), ``importing``. Below:
+Above: ``bundle_reading`` (checks and opens), ``bundle_file`` (files), ``import_export``. Below:
 ``records``, ``trajectory``, ``core``.
 """
 
@@ -46,6 +46,7 @@ __all__ = [
     "MAGIC",
     "SIGNATURES_FRAME",
     "VERSION",
+    "Bundle",
     "Contents",
     "Header",
     "Limits",
@@ -200,6 +201,29 @@ class Contents:
         for one in self.annotations:
             found[one.kind] = found.get(one.kind, 0) + 1
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that was read and checked.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, for messages.
+    header : Header
+    contents : Contents
+    signed_by : tuple of str
+        Public keys, in hex, whose signatures are right.
+    trusted : str or None
+        Name of the trusted key among them; None: there is none.
+    """
+
+    name: str
+    header: Header
+    contents: Contents
+    signed_by: tuple[str, ...] = ()
+    trusted: str | None = None
 
 
 # --- writing ------------------------------------------------------------------------------------

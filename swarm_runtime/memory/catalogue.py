@@ -45,7 +45,10 @@ from swarm_runtime.memory.tables import (
 )
 from swarm_runtime.memory.trajectory import Context, Trajectory, excess_units
 
-__all__ = ["Catalogue"]
+__all__ = ["LATEST", "Catalogue"]
+
+#: Later than any outcome.
+LATEST = (2**62, 0)
 
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -83,8 +86,13 @@ class Catalogue:
         self.moment_s = NEVER
         #: Grows with every change of what is counted.
         self.version = 0
+        #: (known_s, number) of the earliest outcome that was counted, or taken out, since somebody
+        #: set this to LATEST.
+        self.disturbed = LATEST
         self._waiting: set[int] = set()
         self._earliest_s = NOT_REVOKED
+        #: The newest change that has happened by the moment.
+        self._latest_s = NEVER
         #: By the number of the trajectory's id.
         self.verdicts: dict[int, list[Standing]] = {}
         self.revoked: dict[tuple[str, str], int] = {}
@@ -249,7 +257,8 @@ class Catalogue:
         """Stand at a moment: count what was known by then, and nothing else."""
         if moment_s == self.moment_s:
             return
-        back = moment_s < self.moment_s
+        # Between the newest change and now all moments are alike.
+        back = moment_s < self._latest_s
         self.moment_s = moment_s
         if back:
             self._count_anew()
@@ -262,7 +271,7 @@ class Catalogue:
         self.patterns.counters.rows[:] = 0
         self.patterns.newest_s.rows[:] = NEVER
         self.outcomes.counted.rows[:] = False
-        self._waiting, self._earliest_s = set(), NOT_REVOKED
+        self._waiting, self._earliest_s, self._latest_s = set(), NOT_REVOKED, NEVER
         self._masks.clear()
         self.version += 1
         self._settle(np.arange(len(self.outcomes.pair), dtype=np.int64))
@@ -283,8 +292,13 @@ class Catalogue:
         if self.verdicts:
             for at, number in enumerate(outcomes.number.rows[rows].tolist()):
                 for one in self.verdicts.get(number, ()):
-                    if self.moment_s < one.known_s < changes[at]:
+                    if one.known_s <= self.moment_s:
+                        self._latest_s = max(self._latest_s, one.known_s)
+                    elif one.known_s < changes[at]:
                         changes[at] = one.known_s
+        for times in (known, revoked):
+            past = times[times <= self.moment_s]
+            self._latest_s = max(self._latest_s, int(past.max(initial=NEVER)))
         later = (changes > self.moment_s) & (changes < NOT_REVOKED)
         self._waiting.difference_update(rows.tolist())
         if not self._waiting:
@@ -331,7 +345,7 @@ class Catalogue:
         np.add.at(patterns.counters.rows, pattern, weighted)
         np.maximum.at(patterns.newest_s.rows, pattern, outcomes.known_s.rows[rows])
         outcomes.counted.rows[rows] = True
-        self.version += 1
+        self._changed(rows)
         for mask in self._masks.values():
             self._widen(mask, pattern)
 
@@ -350,8 +364,15 @@ class Catalogue:
             left = left[outcomes.counted.rows[left]]
             newest = outcomes.known_s.rows[left].max() if len(left) else NEVER
             patterns.newest_s.rows[one] = newest
-        self.version += 1
+        self._changed(rows)
         self._masks.clear()
+
+    def _changed(self, rows: Integers) -> None:
+        self.version += 1
+        known_s = self.outcomes.known_s.rows[rows]
+        earliest_s = int(known_s.min())
+        numbers = self.outcomes.number.rows[rows[known_s == earliest_s]]
+        self.disturbed = min(self.disturbed, (earliest_s, int(numbers.min())))
 
     def restored(self) -> None:
         """Find its way in tables that were filled from a snapshot."""
@@ -359,7 +380,7 @@ class Catalogue:
         self._place_of = dict(zip(keys, range(len(keys)), strict=True))
         self.version += 1
         self._masks.clear()
-        self._waiting, self._earliest_s = set(), NOT_REVOKED
+        self._waiting, self._earliest_s, self._latest_s = set(), NOT_REVOKED, NEVER
         self._settle(np.arange(len(self.outcomes.pair), dtype=np.int64))
 
     # --- trust -------------------------------------------------------------------------------

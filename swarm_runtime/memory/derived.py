@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.errors import ConfigError
-from swarm_runtime.memory.catalogue import Catalogue
+from swarm_runtime.memory.assessment import Assessed, Assessor, OutcomeColumns, PlaceColumns
+from swarm_runtime.memory.catalogue import LATEST, Catalogue
 from swarm_runtime.memory.contexts import ContextReader
 from swarm_runtime.memory.judgements import Judgement, judgements
 from swarm_runtime.memory.ledger import Recall
@@ -34,6 +36,12 @@ from swarm_runtime.memory.space_ledger import SpaceLedger
 from swarm_runtime.memory.standing import Standings, pattern_at
 from swarm_runtime.memory.tables import Embeds, Vectors
 from swarm_runtime.memory.trajectory import Context, Trajectory
+from swarm_runtime.memory.trust import (
+    FULL_LEVEL,
+    TRANSFER_PRIOR,
+    Doubt,
+    standing_count,
+)
 
 __all__ = ["Derived"]
 
@@ -54,6 +62,18 @@ class Derived:
         Makes an empty index of the embedder's dimension.
     """
 
+    catalogue: Catalogue
+    shelf: Shelf
+    _searcher: Searcher
+    _revisions: Revisions
+    _assessor: Assessor
+    _assessed: Assessed | None
+    _assessed_version: int
+    _position: Position
+    _generation: int
+    _stamp: tuple[int, int] | None
+    _stale: bool
+
     def __init__(
         self,
         store: ExperienceStore,
@@ -71,8 +91,6 @@ class Derived:
         self._cells = SpaceLedger(space, shadow_teaches=settings.shadow_teaches) if space else None
         #: Grows whenever an answer may change, except by the moment that is asked about.
         self.serial = 0
-        self._stamp: tuple[int, int] | None = None
-        self._generation = -1
         self._forget()
 
     # --- what is known by a moment -----------------------------------------------------------
@@ -91,9 +109,10 @@ class Derived:
         if cell is not None and self._cells is not None:
             self._stand(as_of_s)
             return self._cells.recall(cell, task_type, candidates, domain)
-        self.catalogue.advance(as_of_s)
+        self._open_at(as_of_s)
         query = self._embedder.embed_many([context])[0]
-        return recall(self.catalogue, query, task_type, candidates, domain)
+        levels = self._levels(domain)
+        return recall(self.catalogue, query, task_type, candidates, domain, levels=levels)
 
     def search(
         self,
@@ -105,7 +124,7 @@ class Derived:
     ) -> list[Found]:
         """Return the patterns of open contexts that pass and are nearest to a context."""
         self.follow()
-        self.catalogue.advance(_END_S if as_of_s is None else as_of_s)
+        self._open_at(as_of_s)
         query = None if context is None else self._embedder.embed_many([context])[0]
         return self._searcher.search(query, filters, count, now_s=as_of_s, diversity=diversity)
 
@@ -144,7 +163,7 @@ class Derived:
     def standings(self, as_of_s: int | None) -> Standings:
         """Return how all patterns of open contexts stand at a moment (None: no limit)."""
         self.follow()
-        self.catalogue.advance(_END_S if as_of_s is None else as_of_s)
+        self._open_at(as_of_s)
         return self._searcher.standings(as_of_s)
 
     def find_items(
@@ -186,7 +205,7 @@ class Derived:
         Outcomes that were carried out come first, the newest first.
         """
         self.follow()
-        self.catalogue.advance(_END_S if as_of_s is None else as_of_s)
+        self._open_at(as_of_s)
         row = self.catalogue.pattern_of(id_)
         if row is not None:
             rows = np.array([row], dtype=np.int64)
@@ -241,6 +260,69 @@ class Derived:
                 standing = self._revisions.standing(record, as_of_s)
                 if standing is not None:
                     yield standing
+
+    # --- trust and transfer ------------------------------------------------------------------
+
+    def _open_at(self, as_of_s: int | None) -> None:
+        """Let the catalogue stand at a moment, and believe its agents as far as they deserve."""
+        catalogue = self.catalogue
+        catalogue.advance(_END_S if as_of_s is None else as_of_s)
+        if catalogue.version == self._assessed_version:
+            return
+        if self._settings.trust or self._settings.transfer:
+            rows = np.flatnonzero(catalogue.outcomes.counted.rows)
+            standing = self._assessed is not None and (
+                self._assessed.count == standing_count(len(rows))
+                and self._assessed.until < catalogue.disturbed
+            )
+            if not standing:
+                self._assess(rows)
+        self._assessed_version = catalogue.version
+
+    def _assess(self, rows: npt.NDArray[np.int64]) -> None:
+        catalogue = self.catalogue
+        pair = catalogue.outcomes.pair.rows[rows]
+        pattern = catalogue.pairs.pattern.rows[pair]
+        outcomes = OutcomeColumns(
+            place=catalogue.patterns.place.rows[pattern],
+            approach=catalogue.patterns.approach.rows[pattern],
+            agent=catalogue.pairs.agent.rows[pair],
+            counters=catalogue.outcomes.counters.rows[rows],
+            known_s=catalogue.outcomes.known_s.rows[rows],
+            number=catalogue.outcomes.number.rows[rows],
+        )
+        places = PlaceColumns(
+            number=catalogue.places.key.rows,
+            domain=catalogue.places.domain.rows,
+            task_type=catalogue.places.task_type.rows,
+        )
+        agents, domains = len(catalogue.agents), len(catalogue.domains)
+        self._assessed = self._assessor.assess(outcomes, places, agents, domains)
+        catalogue.disturbed = LATEST
+        if self._settings.trust:
+            catalogue.set_trust(self._assessed.trust.levels)
+
+    def _levels(self, domain: str | None) -> npt.NDArray[np.int64] | None:
+        """Return how much of each domain counts where one is asked about."""
+        catalogue = self.catalogue
+        if domain is None or not self._settings.transfer or len(catalogue.domains) == 0:
+            return None
+        to = catalogue.domains.find(domain)
+        known = self._assessed.transfer if self._assessed is not None else None
+        levels = np.full(len(catalogue.domains), TRANSFER_PRIOR, dtype=np.int64)
+        if known is not None and 0 <= to < len(known):
+            levels[: len(known)] = known[:, to]
+        if to >= 0:
+            levels[to] = FULL_LEVEL
+        return levels
+
+    def doubts(self, as_of_s: int | None) -> list[Doubt]:
+        """Return which agents count for less at a moment, and why."""
+        self.follow()
+        self._open_at(as_of_s)
+        if self._assessed is None or not self._settings.trust:
+            return []
+        return self._assessed.trust.doubts(self.catalogue.agents.texts)
 
     # --- in step with the log ----------------------------------------------------------------
 
@@ -302,6 +384,9 @@ class Derived:
         self.catalogue = Catalogue(self._embedder, self._reader, self._new_index())
         self._searcher = Searcher(self.catalogue, self._settings, self._recency)
         self._revisions = Revisions()
+        self._assessor = Assessor(self.catalogue.index.vectors)
+        self._assessed = None
+        self._assessed_version = -1
         self.shelf = Shelf(self._embedder, self._new_index())
         if self._cells is not None:
             self._cells.clear()

@@ -17,8 +17,9 @@ __all__ = ["MALFORMED", "experience_from", "plain_value", "record_from"]
 
 #: What reading bytes of another form may raise.
 MALFORMED = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
-#: How JSON spells the key that stands for an array in ``core.codec``.
-_ARRAY = b'"\\u0000array"'
+#: How the key that stands for an array in ``core.codec`` is spelt, canonically; a text that says
+#: the same would have its quotes escaped.
+_ARRAY = b'"\\u0000array":'
 
 
 def _without_arrays(data: bytes) -> None:

@@ -20,6 +20,7 @@ from swarm_runtime.memory.ledger import MOST_EVIDENCE, Recall
 from swarm_runtime.memory.ranking import NEVER, SIMILARITY_SCALE, Statistics
 from swarm_runtime.memory.recommendation import Evidence
 from swarm_runtime.memory.tables import FULL_TRUST
+from swarm_runtime.memory.trust import FULL_LEVEL
 
 __all__ = ["NEIGHBOURS", "Near", "nearest", "recall"]
 
@@ -73,6 +74,7 @@ def recall(
     candidates: Sequence[str],
     domain: str | None,
     *,
+    levels: npt.NDArray[np.int64] | None = None,
     exact: bool = False,
 ) -> Recall:
     """Return what is known, at the catalogue's moment, of candidates in contexts like one.
@@ -86,6 +88,9 @@ def recall(
     candidates : sequence of str, length K
     domain : str or None
         None: any.
+    levels : ndarray of int64, shape (domains,), or None
+        How much of what was found in each domain counts, in sixteenths; None: all of what was
+        found in ``domain``, nothing of the others.
     exact : bool
         Whether the nearest contexts must be the very nearest, whatever it takes.
     """
@@ -93,14 +98,18 @@ def recall(
     field = -1 if domain is None else catalogue.domains.find(domain)
     numbers = np.array([catalogue.approaches.find(one) for one in candidates], dtype=np.int64)
     known = frozenset(numbers[numbers >= 0].tolist())
-    if kind < 0 or (domain is not None and field < 0) or not known:
-        return _recall(catalogue, _NOWHERE, numbers, candidates)
-    mask = catalogue.mask(field, kind, known)
-    if not mask.count:
-        return _recall(catalogue, _NOWHERE, numbers, candidates)
-    bits = None if mask.count == len(catalogue.cells) else mask.bits.rows
+    if kind < 0 or (domain is not None and field < 0 and levels is None) or not known:
+        return _recall(catalogue, _NOWHERE, numbers, candidates, None)
+    mask = catalogue.mask(field if levels is None else -1, kind, known)
+    bits: npt.NDArray[np.bool_] | None = mask.bits.rows
+    if levels is not None and not (levels > 0).all():
+        bits = mask.bits.rows & (levels[catalogue.places.domain.rows] > 0)
+    elif mask.count == len(catalogue.cells):
+        bits = None
+    if not mask.count or (bits is not None and not bits.any()):
+        return _recall(catalogue, _NOWHERE, numbers, candidates, None)
     near = nearest(catalogue, query, NEIGHBOURS, bits, exact=exact)
-    return _recall(catalogue, near, numbers, candidates)
+    return _recall(catalogue, near, numbers, candidates, levels)
 
 
 _NOWHERE = Near(np.empty(0, dtype=np.int64), np.empty(0))
@@ -111,9 +120,13 @@ def _recall(
     near: Near,
     numbers: npt.NDArray[np.int64],
     candidates: Sequence[str],
+    levels: npt.NDArray[np.int64] | None,
 ) -> Recall:
     share = (near.cosines - OPEN_FLOOR) / (1.0 - OPEN_FLOOR)
     weights = np.rint(SIMILARITY_SCALE * np.clip(share, 0.0, 1.0))
+    if levels is not None:
+        # Sixteenths of integers: sums of them are exact too.
+        weights *= levels[catalogue.places.domain.rows[near.places]] / FULL_LEVEL
     some = weights > 0
     places, weights = near.places[some], weights[some]
     patterns = patterns_at(catalogue, places, numbers)

@@ -41,8 +41,9 @@ __all__ = [
 
 #: What the file notes of its retention; see ``migrations``.
 NOTES = ("kept_from_s", "trajectories_end", "annotations_end")
-#: Trajectories that are folded, and patterns that are pruned, in one commit.
-_SLICE = 4_096
+#: Trajectories that are folded, and patterns that are pruned, in one commit: others who write wait
+#: for less than a tenth of a second.
+_SLICE = 1_024
 _PATTERNS = 256
 #: Columns of the folded tables, in their order; the seal comes last.
 _ROW = (

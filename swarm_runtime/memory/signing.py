@@ -21,7 +21,15 @@ from swarm_runtime.memory.bundle import Signature
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["ALGORITHM", "SigningKey", "generate_key", "read_key", "read_trusted", "signers"]
+__all__ = [
+    "ALGORITHM",
+    "SigningKey",
+    "generate_key",
+    "read_key",
+    "read_trusted",
+    "signers",
+    "trusted_name",
+]
 
 ALGORITHM = "ed25519"
 _KEY_BYTES = 32
@@ -196,8 +204,9 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
-    except OSError as problem:
-        raise RunFolderError(str(path), f"can't be read: {problem.strerror}") from problem
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise RunFolderError(str(path), f"can't be read: {reason}") from problem
     if len(data) > _MOST_BYTES:
         raise RunFolderError(str(path), "is too large to be a file of keys")
     return data
@@ -212,5 +221,6 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
             os.fsync(file.fileno())
     except FileExistsError as problem:
         raise RunFolderError(str(path), "is there already; name another file") from problem
-    except OSError as problem:
-        raise RunFolderError(str(path), f"can't be written: {problem.strerror}") from problem
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise RunFolderError(str(path), f"can't be written: {reason}") from problem

@@ -46,12 +46,10 @@ def explained(path: str, patience_s: float = 0.0) -> Iterator[None]:
             raise RunFolderError(
                 path, f"can't be written ({problem}); a bank needs a file and a folder that can be"
             ) from problem
-        elif "full" in reason:
-            reason = f"nothing was recorded ({problem}); make room on the disk and try again"
-        elif "disk I/O" in reason:
+        elif "full" in reason or "disk I/O" in reason:
             reason = (
-                f"the disk refuses ({problem}): is it full, or is the file larger than is allowed?"
-                " Nothing was recorded; try again when that is mended"
+                f"the disk refuses ({problem}); make room and try again: what was acknowledged is"
+                " safe"
             )
         raise StoreError(path, reason) from problem
     except sqlite3.ProgrammingError as problem:

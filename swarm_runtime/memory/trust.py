@@ -5,8 +5,8 @@ the same neighbourhood (``neighbourhoods``). What chance explains is taken off, 
 meet the same kind of contexts differ by zero on average, however few their reports are; what is
 left is the mean squared *disagreement*, in σ² of an outcome. A liar of any kind disagrees: one that
 always reports success, one that always reports failure, one that says the opposite, one that makes
-it up. Disagreement only counts beyond twice its standard error, so a new agent has full weight, and
-beyond what is usual among the others: where all agents differ because each has contexts of its own,
+it up. Disagreement only counts where it is sure, so a new agent has full weight, and beyond what
+is usual among the others: where all agents differ because each has contexts of its own,
 nobody is suspected. Each other agent has one vote in a neighbourhood, however much it reports,
 and its vote counts as far as it is believed itself, which takes a few rounds to settle. With two
 agents nobody can say which one is wrong, and both keep their weight.
@@ -19,8 +19,9 @@ and an honest agent whose contexts differ from all others' *within* neighbourhoo
 How it is called (``assessment`` does all of it from columns of outcomes; nothing depends on their
 order)::
 
-    table = Reports.collect(keys, agents, counters)         one row for each (key, agent)
-    trust = settled(table, agent_count)                     -> Trust, with .levels in sixteenths
+    fine = Reports.collect(keys, agents, counters)          one row for each (key, agent)
+    coarse = Reports.collect(wider_keys, agents, counters)
+    trust = settled(fine, agent_count, coarse=coarse)       -> Trust, with .levels in sixteenths
     trust.doubts(names)                                     -> who counts for less, and why
     transfer_levels(Reports.collect(keys, domains, counters), domain_count)   -> sixteenths
 
@@ -63,12 +64,12 @@ Floats = npt.NDArray[np.float64]
 
 #: Levels are sixteenths: this one is full weight.
 FULL_LEVEL = 16
-#: Mean squared disagreement that is let pass, in σ² of an outcome: 0.32 σ.
-TOLERANCE = 0.1
+#: Mean squared disagreement that is let pass, in σ² of an outcome: 0.39 σ.
+TOLERANCE = 0.15
 #: How many times the usual disagreement (the others' median) is let pass on top of it.
 _USUAL = 2.0
 #: Disagreement counts beyond this many of its standard errors.
-_BOUND_Z = 2.0
+_BOUND_Z = 1.5
 #: Comparisons that agreed perfectly, added to every agent's.
 _PRIOR_REPORTS = 4.0
 #: No (key, agent) counts for more comparisons than this, so that one place can't decide alone.
@@ -278,9 +279,8 @@ class Doubt:
         Sixteenths, below FULL_LEVEL.
     compared : float
         Reports of its that could be compared.
-    disagreement, standard_error, usual : float
-        Root mean square of its differences beyond chance, the error of the mean square's root, and
-        what is let pass; in σ.
+    disagreement, passes : float
+        Root mean square of its differences beyond chance, and what is let pass; in σ.
     bias : float
         Mean difference, in σ: above zero where it reports better outcomes than others.
     """
@@ -289,8 +289,7 @@ class Doubt:
     level: int
     compared: float
     disagreement: float
-    standard_error: float
-    usual: float
+    passes: float
     bias: float
 
     def sentence(self) -> str:
@@ -303,7 +302,7 @@ class Doubt:
             f"{self.agent!r} counts for {self.level}/{FULL_LEVEL}: in about {self.compared:.0f}"
             f" comparable reports its outcomes differ by {self.disagreement:.2f} σ from what other"
             f" agents found of the same approaches in like contexts, beyond chance ({how});"
-            f" {self.usual:.2f} σ is let pass."
+            f" {self.passes:.2f} σ is let pass."
         )
 
 
@@ -315,55 +314,68 @@ class Trust:
     ----------
     levels : ndarray of int64, shape (A,)
         Sixteenths, 0..FULL_LEVEL.
-    agreement : Agreement
-        That led to them.
+    fine, coarse : Agreement
+        That led to them: in small neighbourhoods and in large ones.
     passes : ndarray of float64, shape (A,)
         Mean squared disagreement that is let pass, in σ².
     """
 
     levels: Integers
-    agreement: Agreement
+    fine: Agreement
+    coarse: Agreement
     passes: Floats
 
     def doubts(self, names: Sequence[str]) -> list[Doubt]:
         """Return who counts for less than full weight, in the order of their names."""
         found: list[Doubt] = []
-        mean, error = _mean_disagreement(self.agreement)
+        best, _ = _mean_disagreement(self.fine, self.coarse)
         for at, name in enumerate(names):
             if at >= len(self.levels) or self.levels[at] >= FULL_LEVEL:
                 continue
-            root = math.sqrt(max(float(mean[at]), 0.0))
-            compared = float(self.agreement.compared[at])
+            compared = float(self.coarse.compared[at])
             found.append(
                 Doubt(
                     agent=name,
                     level=int(self.levels[at]),
                     compared=compared,
-                    disagreement=root,
-                    standard_error=float(error[at]) / max(2.0 * root, 1e-9),
-                    usual=math.sqrt(float(self.passes[at])),
-                    bias=float(self.agreement.bias[at]) / max(compared, 1e-9),
+                    disagreement=math.sqrt(max(float(best[at]), 0.0)),
+                    passes=math.sqrt(float(self.passes[at])),
+                    bias=float(self.coarse.bias[at]) / max(compared, 1e-9),
                 )
             )
         return sorted(found, key=lambda doubt: doubt.agent)
 
 
-def _mean_disagreement(found: Agreement) -> tuple[Floats, Floats]:
-    """Return the mean squared disagreement of each agent, and its standard error."""
-    weight = found.compared + _PRIOR_REPORTS
-    return found.disagreement / weight, np.sqrt(found.noise) / weight
+def _mean_disagreement(fine: Agreement, coarse: Agreement) -> tuple[Floats, Floats]:
+    """Return each agent's mean squared disagreement: the best estimate, and what is sure.
+
+    What counts is the disagreement in small neighbourhoods: in large ones an honest agent that
+    chooses differently meets other contexts than those that the others chose the approach for.
+    But small ones need more outcomes. So large ones are believed as far as small ones, drawn
+    towards them the less the more could be compared, bear them out.
+    """
+    weight = coarse.compared + _PRIOR_REPORTS
+    mean = coarse.disagreement / weight
+    sure = mean - _BOUND_Z * np.sqrt(coarse.noise) / weight
+    weight = fine.compared + _PRIOR_REPORTS
+    best = (fine.disagreement + _PRIOR_REPORTS * mean) / weight
+    fine_sure = (fine.disagreement - _BOUND_Z * np.sqrt(fine.noise)) / weight
+    return best, np.maximum(fine_sure, np.minimum(sure, best))
 
 
-def levels_of(found: Agreement, *, start: int = FULL_LEVEL) -> tuple[Integers, Floats]:
+def levels_of(
+    fine: Agreement, coarse: Agreement, *, start: int = FULL_LEVEL
+) -> tuple[Integers, Floats]:
     """Return what each agent's reports count for, and the mean square that is let pass.
 
     Full weight up to what is let pass: TOLERANCE, and twice the median of the *other* agents'
-    disagreement. Beyond it (by the lower bound, two standard errors below) the weight falls with
-    the square of the mean square disagreement.
+    disagreement. Beyond it the weight falls with the square of the mean square disagreement of
+    which one can be sure.
 
     Parameters
     ----------
-    found : Agreement
+    fine, coarse : Agreement
+        In small neighbourhoods and in large ones.
     start : int
         Level of an agent of which nothing could be compared yet; it rises to what its reports
         deserve with every one that could. FULL_LEVEL: new agents are believed.
@@ -373,11 +385,10 @@ def levels_of(found: Agreement, *, start: int = FULL_LEVEL) -> tuple[Integers, F
     levels : ndarray of int64, shape (A,)
     passes : ndarray of float64, shape (A,)
     """
-    mean, error = _mean_disagreement(found)
-    passes = TOLERANCE + _USUAL * _median_of_others(np.maximum(mean, 0.0), found.compared > 0.0)
-    surely = mean - _BOUND_Z * error
-    believed = np.square(passes / np.maximum(surely, passes))
-    known = found.compared / (found.compared + _PRIOR_REPORTS)
+    best, sure = _mean_disagreement(fine, coarse)
+    passes = TOLERANCE + _USUAL * _median_of_others(np.maximum(best, 0.0), coarse.compared > 0.0)
+    believed = np.square(passes / np.maximum(sure, passes))
+    known = coarse.compared / (coarse.compared + _PRIOR_REPORTS)
     newness = start / FULL_LEVEL + (1.0 - start / FULL_LEVEL) * known
     return np.rint(FULL_LEVEL * believed * newness).astype(np.int64), passes
 
@@ -402,7 +413,9 @@ def _median_of_others(values: Floats, some: npt.NDArray[np.bool_]) -> Floats:
     return found
 
 
-def settled(reports: Reports, agent_count: int, *, start: int = FULL_LEVEL) -> Trust:
+def settled(
+    fine: Reports, agent_count: int, *, coarse: Reports | None = None, start: int = FULL_LEVEL
+) -> Trust:
     """Return how far each agent is believed, its judges being believed as far themselves.
 
     Begins with all votes alike and weighs them anew a fixed number of times, so it is a function
@@ -410,21 +423,24 @@ def settled(reports: Reports, agent_count: int, *, start: int = FULL_LEVEL) -> T
 
     Parameters
     ----------
-    reports : Reports
+    fine : Reports
+        By small neighbourhoods, or by exact contexts.
     agent_count : int
         A: agents are numbered from 0.
+    coarse : Reports or None
+        The same by large neighbourhoods; None: there are no others.
     start : int
         See ``levels_of``.
     """
-    found = agreement(reports, agent_count)
-    levels, passes = levels_of(found, start=start)
-    for _ in range(_ROUNDS - 1):
-        before = levels
-        found = agreement(reports, agent_count, levels)
-        levels, passes = levels_of(found, start=start)
-        if np.array_equal(before, levels):
+    votes: Integers | None = None
+    for _ in range(_ROUNDS):
+        in_small = agreement(fine, agent_count, votes)
+        in_large = in_small if coarse is None else agreement(coarse, agent_count, votes)
+        levels, passes = levels_of(in_small, in_large, start=start)
+        if votes is not None and np.array_equal(votes, levels):
             break
-    return Trust(levels, found, passes)
+        votes = levels
+    return Trust(levels, in_small, in_large, passes)
 
 
 def transfer_levels(reports: Reports, domain_count: int) -> Integers:

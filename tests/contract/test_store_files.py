@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import signal
 import sqlite3
 import subprocess
@@ -12,9 +14,16 @@ from pathlib import Path
 import pytest
 
 from swarm_runtime.errors import RunFolderError, StoreError
+from swarm_runtime.memory.bank import ReasoningBank
+from swarm_runtime.memory.filing import Filing
+from swarm_runtime.memory.log import SPACE
 from swarm_runtime.memory.migrations import FORMAT
+from swarm_runtime.memory.sqlite_files import explained
 from swarm_runtime.memory.store import SqliteStore
-from tests.experiences import random_experience, trajectory
+from swarm_runtime.memory.trajectory import Trajectory
+from tests.annotations import verdict
+from tests.experiences import DAY_S, random_experience, trajectory
+from tests.experiences import SPACE as GRID
 
 #: Opens the bank named by its first argument, says so, waits for a word, then writes single tries
 #: (named by its second argument) and says after each that it is recorded.
@@ -219,6 +228,98 @@ def test_rows_that_were_changed_by_hand_are_recognised(path: Path, change: str, 
         store.verify()
 
 
+def test_a_space_that_is_none_is_recognised(path: Path) -> None:
+    filled(path, 1)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("INSERT INTO meta VALUES ('space', '[1]')")
+    with pytest.raises(StoreError, match=r"is no space of contexts; .*swarm bank restore"):
+        SqliteStore(path)
+
+
+def test_a_table_of_settings_that_is_somebody_elses_is_no_bank(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE meta (name, content)")
+    with pytest.raises(StoreError, match="but no bank; name another file"):
+        SqliteStore(path)
+
+
+def test_a_format_that_is_no_number_is_no_bank(path: Path) -> None:
+    filled(path, 1)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE meta SET value = 'new' WHERE key = 'format'")
+    with pytest.raises(StoreError, match="but no bank"):
+        SqliteStore(path)
+
+
+# --- what the machine refuses ----------------------------------------------------------------
+
+
+def test_a_writer_that_waited_long_enough_says_so(path: Path) -> None:
+    with (
+        closing(SqliteStore(path, patience_s=0.05)) as store,
+        closing(sqlite3.connect(path)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="another process has been writing for 0 s; try again"):
+            store.record_all((), [trajectory()])
+        # Who only reads doesn't wait.
+        assert store.view() == {}
+        other.rollback()
+        assert store.record_all((), [trajectory()]) == 1
+
+
+#: Records until the disk refuses, then says what it was told, and how many it had recorded.
+FULL_DISK = """
+import resource, signal, sys
+from swarm_runtime.errors import StoreError
+from swarm_runtime.memory.store import SqliteStore
+from tests.experiences import trajectory
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = SqliteStore(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
+done = 0
+try:
+    while done < 10_000:
+        done += store.record_all((), [trajectory(str(done), steps=("x" * 3_000,))])
+except StoreError as problem:
+    print(problem)
+print(done)
+"""
+
+
+def test_a_full_disk_is_told_and_loses_nothing(path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    told, done = found.stdout.splitlines()
+    assert "the disk refuses" in told and "make room" in told
+    with closing(SqliteStore(path)) as store:
+        assert 10 < int(done) == store.verify() < 10_000
+        assert store.record_all((), [trajectory("one more")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        ("database or disk is full", StoreError, "make room and try again"),
+        ("attempt to write a readonly database", RunFolderError, "can't be written"),
+        ("unable to open database file", RunFolderError, "can't be written"),
+        ("database is locked", StoreError, "has been writing for 3 s"),
+        ("disk I/O error", StoreError, "the disk refuses"),
+        ("something else", StoreError, "something else"),
+    ],
+)
+def test_what_sqlite_says_is_turned_into_what_to_do(
+    said: str, kind: type[Exception], told: str
+) -> None:
+    with pytest.raises(kind, match=f"bank.db: .*{told}"), explained("bank.db", 3.0):
+        raise sqlite3.OperationalError(said)
+
+
 # --- folders ---------------------------------------------------------------------------------
 
 
@@ -239,48 +340,96 @@ def test_a_place_that_can_not_be_written_is_named() -> None:
 
 # --- earlier formats -------------------------------------------------------------------------
 
-#: The schema of each released format, frozen.
-FROZEN = {
-    1: """
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-    CREATE TABLE experiences (
-        seq INTEGER PRIMARY KEY, agent TEXT NOT NULL, epoch INTEGER NOT NULL CHECK (epoch >= 1),
-        known_at_s INTEGER NOT NULL, domain TEXT NOT NULL, task_type TEXT NOT NULL,
-        sha256 BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (agent, epoch)
-    );
-    CREATE TABLE trajectories (
-        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL,
-        known_at_s INTEGER NOT NULL, domain TEXT NOT NULL, task_type TEXT NOT NULL,
-        sha256 BLOB NOT NULL, body BLOB NOT NULL
-    );
-    INSERT INTO meta VALUES ('format', '1');
-    """,
+FILES = Path(__file__).parent / "files"
+#: A bank that the program of each earlier format wrote, and the digest of its records.
+RELEASED = {1: "format-1.db.gz"}
+#: Of what the program of format 1 put into its bank: three agents' epochs, twelve tries.
+WRITTEN = {
+    "epochs": {"a": 3, "b": 3, "c": 3},
+    "tries": [f"t{at:02}" for at in range(12)],
+    "patterns": 34,
 }
 
 
-def test_every_released_format_has_its_frozen_schema() -> None:
-    assert set(FROZEN) == set(range(1, FORMAT + 1))
-
-
-@pytest.mark.parametrize("version", FROZEN)
-def test_a_bank_of_an_earlier_format_is_brought_up_to_date(path: Path, version: int) -> None:
-    whole = random_experience(1).seal()
+def released(path: Path, version: int) -> dict[tuple[str, str], bytes]:
+    """Put a bank of an earlier format in place; return the seals of its rows."""
+    path.write_bytes(gzip.decompress((FILES / RELEASED[version]).read_bytes()))
     with closing(sqlite3.connect(path)) as old:
-        old.executescript(FROZEN[version])
-        old.execute(
-            "INSERT INTO experiences VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                whole.agent,
-                whole.epoch,
-                whole.known_at_s,
-                whole.domain,
-                whole.task_type,
-                bytes.fromhex(whole.digest()),
-                whole.blob,
-            ),
-        )
-        old.commit()
+        seals = {
+            (str(agent), str(epoch)): bytes(seal)
+            for agent, epoch, seal in old.execute("SELECT agent, epoch, sha256 FROM experiences")
+        }
+        seals |= {
+            ("trajectory", str(id_)): bytes(seal)
+            for id_, seal in old.execute("SELECT id, sha256 FROM trajectories")
+        }
+        found = old.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    assert found == (str(version),)
+    return seals
+
+
+def test_there_is_a_bank_of_every_earlier_format() -> None:
+    assert set(RELEASED) == set(range(1, FORMAT))
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_bank_of_an_earlier_format_is_brought_up_to_date(path: Path, version: int) -> None:
+    before = released(path, version)
     with closing(SqliteStore(path)) as store:
         assert store.setting("format") == str(FORMAT)
-        assert store.sealed() == [whole]
-        assert store.record_all([whole], [trajectory()]) == 1
+        assert store.view() == WRITTEN["epochs"]
+        tries = [one for one in store.in_order_of_time() if isinstance(one, Trajectory)]
+        assert sorted(one.id for one in tries) == WRITTEN["tries"]
+        after = {(one.agent, str(one.epoch)): bytes.fromhex(one.digest()) for one in store.sealed()}
+        after |= {("trajectory", one.id): hashlib.sha256(one.to_bytes()).digest() for one in tries}
+        assert after == before
+        assert store.verify() == len(before)
+        assert len(store.uuid) == 32
+    # What is recorded now knows what was: again and again, nothing changes.
+    with closing(SqliteStore(path)) as store:
+        assert store.record_all((), tries) == 0
+        for one in tries:
+            filing = Filing(store.setting(SPACE))
+            cell = filing.reader.cell(one.context)
+            assert one in store.tries((one.domain, one.task_type, one.approach, cell))
+        new = trajectory("new", known_at_s=99 * DAY_S)
+        assert store.record_all((), [new], [verdict(trajectory="new")]) == 2
+        assert store.let_go(6 * DAY_S) == 6
+        assert sum(row.trials for row in store.folded_rows()) == 6
+        assert store.verify() == len(before) + 2 - 6
+    with ReasoningBank.open(path) as bank:
+        assert bank.space == GRID
+
+
+def test_patterns_of_a_bank_of_format_1_are_those_that_its_program_knew(path: Path) -> None:
+    released(path, 1)
+    with ReasoningBank.open(path) as bank:
+        assert len(bank.patterns()) == WRITTEN["patterns"]
+
+
+def test_processes_that_bring_the_same_bank_up_to_date_at_once_do_it_once(path: Path) -> None:
+    released(path, 1)
+    processes = [writer(path, name, 1) for name in "wxyz"]
+    for process in processes:
+        begin(process)
+    for process in processes:
+        with process:
+            assert line(process) == "1"
+    with closing(SqliteStore(path)) as store:
+        assert store.verify() == 21 + 8
+        assert store.setting("format") == str(FORMAT)
+
+
+def test_what_an_older_program_adds_meanwhile_is_filed_when_the_bank_is_opened(path: Path) -> None:
+    filled(path, 3)
+    late = trajectory("late")
+    with closing(sqlite3.connect(path)) as old, old:
+        body = late.to_bytes()
+        old.execute(
+            "INSERT INTO trajectories (id, agent, known_at_s, domain, task_type, sha256, body)"
+            " VALUES ('late', 'me', ?, '', 'fetch', ?, ?)",
+            (late.known_at_s, hashlib.sha256(body).digest(), body),
+        )
+    with closing(SqliteStore(path)) as store:
+        assert late in store.tries(("", "fetch", "mirror", (("site", "example.org"),)))
+        assert store.verify() == 7
