@@ -43,7 +43,8 @@ class DictLog:
         return [one[1] for one in chunk if one is not None], end
 
     def packets(self, places: Sequence[int]) -> list[Packet]:
-        found = [one for place in places if (one := self._places[place]) is not None]
+        here = [place for place in places if place < len(self._places)]
+        found = [one for place in here if (one := self._places[place]) is not None]
         return [Packet(name[0], self.records[name].to_bytes()) for name, _ in found]
 
     def view(self) -> View:

@@ -16,8 +16,8 @@ before it has taught. Experiences of agents need no sums: an agent's epochs are 
 
 No message is larger than about 4 MB, however much there is to say. Bytes grow with the difference,
 not with the size: where 1, 10, 100 or 1,000 of 100,000 trajectories were lacking, to find out which
-took 1.5, 11, 75 and 470 KB in 6 or 7 messages, and where 1 of 1,000 or of 10,000 was, 0.9 and
-1.3 KB; equal banks exchange 92 bytes (python -m benchmarks.anti_entropy).
+took 1.7, 11, 75 and 471 KB in 6 or 7 messages, and where 1 of 1,000 or of 10,000 was, 0.9 and
+1.2 KB; equal banks exchange 92 bytes (``python -m benchmarks.travel``).
 
 In place of the three steps, ``delta`` answers a ``Digest`` of more bits at once, with everything in
 the buckets that differ: one message more is saved than bytes, which suits small replicas.

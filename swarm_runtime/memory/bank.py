@@ -21,6 +21,7 @@ Below: ``store``, ``derived``, ``safla``.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -51,6 +52,7 @@ from swarm_runtime.memory.records import ALWAYS, Annotation, TargetKind, Tombsto
 from swarm_runtime.memory.safla import adapt, apply
 from swarm_runtime.memory.search import Filters, Found
 from swarm_runtime.memory.shelf import FoundItem
+from swarm_runtime.memory.snapshots import Snapshots
 from swarm_runtime.memory.store import SqliteStore
 from swarm_runtime.memory.tables import Embeds
 from swarm_runtime.memory.trajectory import Context, Trajectory
@@ -75,6 +77,8 @@ class ReasoningBank:
         Turns contexts outside of the space into vectors; None: ``embedding.Embedder``.
     dimension : int
         Of its vectors.
+    folder : Path or None
+        Where what is derived from a large log is kept for the next start; None: nowhere.
     clock : callable
         Seconds on any scale; how long answers are kept is measured with it, and nothing else.
 
@@ -92,19 +96,26 @@ class ReasoningBank:
         settings: MemorySettings | None = None,
         embedder: Embeds | None = None,
         dimension: int = 1024,
+        folder: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._settings = settings or MemorySettings()
         self._space = _agreed_space(store, space)
+        embeds: Embeds = embedder or Embedder(dimension, self._space)
+        made_with = json.dumps(
+            [embeds.name, dimension, space_to_json(self._space) if self._space else None]
+        )
         self._derived = Derived(
             store,
             self._space,
             self._settings,
-            embedder or Embedder(dimension, self._space),
+            embeds,
             lambda: VectorIndex(dimension),
+            Snapshots(folder, dimension, made_with) if folder else None,
         )
         self._recency = recency_table(self._settings.half_life_days)
+        self._closed = False
         cache = self._settings.cache
         self._answers: TTLCache[object, Recommendation | list[Found]] = TTLCache(
             cache.entries, cache.ttl_s, timer=clock
@@ -140,7 +151,12 @@ class ReasoningBank:
         store = SqliteStore(path)
         try:
             return cls(
-                store, space=space, settings=settings, embedder=embedder, dimension=dimension
+                store,
+                space=space,
+                settings=settings,
+                embedder=embedder,
+                dimension=dimension,
+                folder=None if str(path) == ":memory:" else Path(f"{path}.derived"),
             )
         except BaseException:
             store.close()
@@ -148,7 +164,12 @@ class ReasoningBank:
 
     def close(self) -> None:
         """Let go of the file; doing so twice is fine."""
-        self._store.close()
+        if not self._closed:
+            self._closed = True
+            try:
+                self._derived.close()
+            finally:
+                self._store.close()
 
     def __enter__(self) -> Self:
         return self

@@ -445,6 +445,10 @@ class Catalogue:
         bits[fresh] = True
         mask.count += len(fresh)
 
+    def vectors(self, places: Integers) -> npt.NDArray[np.float32]:
+        """Return places' vectors, wherever they lie by now."""
+        return self.index.vectors(places)
+
     def cell(self, place: int) -> Cell:
         """Return a place's cell."""
         return tuple((name, value) for name, value in json.loads(self.cells[place]))

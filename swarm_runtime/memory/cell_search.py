@@ -4,7 +4,7 @@ A cell of the space is named by its words, ``trend=rising``, or by numbers that 
 features may be named as one likes: a pattern passes whose cell agrees in all of them. The most
 confident come first; there is nothing in between near and far.
 
-Above: the doors. Below: ``pattern``, ``patterns``, ``search`` (whose filters and answers these are).
+Above: the doors. Below: ``pattern``, ``patterns``, ``search``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,11 @@ def in_words(context: Context, space: ContextSpace) -> dict[str, str]:
     ConfigError
         If a feature isn't the space's, or a word isn't the feature's.
     """
-    return {
-        name: space_word(name, value, space) for name, value in context.items()
-    }
+    return {name: space_word(name, value, space) for name, value in context.items()}
 
 
 def in_numbers(context: Context, space: ContextSpace) -> dict[str, float | str]:
-    """Return a context with a number in the middle of its bin in place of each of the space's words.
+    """Return a context with numbers in place of the space's words.
 
     Features that aren't the space's stay as they are.
 
@@ -68,7 +66,9 @@ def space_word(name: str, value: float | str, space: ContextSpace) -> str:
     features = {feature.name: feature for feature in space.features}
     if name not in features:
         raise ConfigError(
-            f"context.{name}", value, f"no feature of the bank's space.{did_you_mean(name, features)}"
+            f"context.{name}",
+            value,
+            f"no feature of the bank's space.{did_you_mean(name, features)}",
         )
     feature = features[name]
     if not isinstance(value, str):

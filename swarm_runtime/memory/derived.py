@@ -32,6 +32,7 @@ from swarm_runtime.memory.records import Item, Tombstone, Verdict
 from swarm_runtime.memory.revisions import Revisions
 from swarm_runtime.memory.search import Filters, Found, Searcher
 from swarm_runtime.memory.shelf import FoundItem, Shelf
+from swarm_runtime.memory.snapshots import Snapshots
 from swarm_runtime.memory.space_ledger import SpaceLedger
 from swarm_runtime.memory.standing import Standings, pattern_at
 from swarm_runtime.memory.tables import Embeds, Vectors
@@ -59,7 +60,9 @@ class Derived:
     settings : MemorySettings
     embedder : Embeds
     new_index : callable
-        Makes an empty index of the embedder's dimension.
+        Makes an empty index of the embedder's dimension, in memory.
+    snapshots : Snapshots or None
+        Where what was derived is kept for the next start; None: nowhere.
     """
 
     catalogue: Catalogue
@@ -81,8 +84,10 @@ class Derived:
         settings: MemorySettings,
         embedder: Embeds,
         new_index: Callable[[], Vectors],
+        snapshots: Snapshots | None = None,
     ) -> None:
         self._store = store
+        self._snapshots = snapshots
         self._settings = settings
         self._reader = ContextReader(space)
         self._embedder = embedder
@@ -336,7 +341,8 @@ class Derived:
             if generation != self._generation:
                 self._forget()
                 self._generation = generation
-                self._take_folded()
+                if not self._take_up():
+                    self._take_folded()
             tries: list[Trajectory] = []
             items: list[Item] = []
             before = self._position
@@ -354,9 +360,36 @@ class Derived:
             if self._position != before:
                 self.serial += 1
             self._stamp = stamp
+            if self._snapshots is not None and self._snapshots.due(len(self.catalogue.cells)):
+                self.snapshot()
         except BaseException:
             self._forget()
             raise
+
+    def _take_up(self) -> bool:
+        """Go on from the last snapshot, if there is one of this log."""
+        if self._snapshots is None:
+            return False
+        kept = self._snapshots.load(self._store, self._new_catalogue)
+        if kept is None:
+            self._snapshots.forget()
+            return False
+        catalogue, self._position = kept
+        self._attach(catalogue)
+        for kind in ("verdict", "tombstone", "item"):
+            # Some may be newer than the snapshot; taking them twice changes nothing.
+            for record in self._store.annotations(kind):
+                if isinstance(record, Item):
+                    self.shelf.add([record])
+                elif isinstance(record, (Verdict, Tombstone)):
+                    self._revise(record)
+        return True
+
+    def snapshot(self) -> bool:
+        """Keep what was derived for the next start; return whether that was possible."""
+        if self._snapshots is None:
+            return False
+        return self._snapshots.save(self._store, self.catalogue, self._position)
 
     def _revise(self, record: Verdict | Tombstone) -> None:
         self._revisions.add(record)
@@ -368,8 +401,15 @@ class Derived:
             self.catalogue.revoke([record])
             self.shelf.revoke(record.target_kind, record.target, record.from_s)
 
+    def close(self) -> None:
+        """Keep what is worth keeping, and let go of files."""
+        if self._snapshots is not None and self._generation == self._store.generation():
+            self._snapshots.save_if_new(self._store, self.catalogue, self._position)
+
     def discard(self) -> None:
         """Throw away what was derived; it is derived anew when it is next needed."""
+        if self._snapshots is not None:
+            self._snapshots.discard()
         self._forget()
 
     def fresh(self) -> Derived:
@@ -381,12 +421,8 @@ class Derived:
         return other
 
     def _forget(self) -> None:
-        self.catalogue = Catalogue(self._embedder, self._reader, self._new_index())
-        self._searcher = Searcher(self.catalogue, self._settings, self._recency)
+        self._attach(self._new_catalogue(self._new_index()))
         self._revisions = Revisions()
-        self._assessor = Assessor(self.catalogue.index.vectors)
-        self._assessed = None
-        self._assessed_version = -1
         self.shelf = Shelf(self._embedder, self._new_index())
         if self._cells is not None:
             self._cells.clear()
@@ -395,6 +431,19 @@ class Derived:
         self._generation = -1
         self._stamp = None
         self.serial += 1
+
+    def _new_catalogue(self, index: Vectors) -> Catalogue:
+        return Catalogue(self._embedder, self._reader, index)
+
+    def _attach(self, catalogue: Catalogue) -> None:
+        """Answer from another catalogue."""
+        self.catalogue = catalogue
+        self._searcher = Searcher(catalogue, self._settings, self._recency)
+        self._assessor = Assessor(catalogue.vectors)
+        self._assessed = None
+        self._assessed_version = -1
+        # What the ledger of cells needs is not in a snapshot of the catalogue.
+        self._stale = True
 
     def _take_folded(self) -> None:
         rows = list(self._store.folded_rows())

@@ -127,6 +127,9 @@ class Embedder:
         If the dimension is too small.
     """
 
+    #: Changes whenever vectors do.
+    name = "hashed-ngrams-1"
+
     def __init__(self, dimension: int = 1024, space: ContextSpace | None = None) -> None:
         names = [feature.name for feature in space.features] if space else []
         if dimension < 2 * len(names) + SMALLEST_HASHED:

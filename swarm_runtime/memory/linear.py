@@ -14,7 +14,7 @@ with the opposite weight takes it back: the result is the same to rounding. Mean
 read off the same sums and rounded to half octaves; only when one of them moves on is the inverse
 computed anew, else it follows by rank-one updates (Sherman & Morrison, 1950).
 
-Above: ``bank`` feeds it with what is counted at its moment, ``policies`` read its predictions.
+Above: ``beliefs`` feeds it with what counts at a moment, ``policies`` read its predictions.
 """
 
 from __future__ import annotations
@@ -68,10 +68,6 @@ class _Slots:
         self._kind, self._most = kind, most
         self.rows: dict[str, int] = {}
         self._hashes: dict[str, int] = {}
-
-    def find(self, name: str) -> int | None:
-        """Return the row of a name, None if it has none."""
-        return self.rows.get(name)
 
     def take(self, name: str) -> tuple[int | None, bool]:
         """Return the row of a name, and whether it is a row that another one had before."""
@@ -135,30 +131,45 @@ class LinearModel:
         weight : float
             How many outcomes it counts for.
         """
-        self._total += weight
-        for name, value in context.items():
-            if isinstance(value, str):
-                self._make_room_for_texts()
-                self._texts[name] = self._texts.get(name, 0.0) + weight
-        raw, numbers = self._raw(context, learn=True)
-        if numbers:
-            rows = np.array(numbers)
-            values = raw[self._start + rows]
-            self._present[rows] += weight
-            self._sum[rows] += weight * values
-            self._square[rows] += weight * values * values
-        row, reused = self._approaches.take(approach)
-        if row is None:
-            return
-        if row == len(self._gram):
-            self._gram = np.concatenate([self._gram, np.zeros((1, self._width, self._width))])
-            self._moment = np.concatenate([self._moment, np.zeros((1, self._width))])
-        if reused:
-            self._gram[row], self._moment[row] = 0.0, 0.0
-            self._solved.forget()
-        self._gram[row] += (weight * raw)[:, None] * raw
-        self._moment[row] += weight * excess * raw
-        self._solved.pend(row, raw, weight)
+        self.learn_sums([context], [approach], np.array([weight]), np.array([weight * excess]))
+
+    def learn_sums(
+        self,
+        contexts: Sequence[Context],
+        approaches: Sequence[str],
+        outcomes: Floats,
+        excess: Floats,
+    ) -> None:
+        """Take sums over outcomes, each sum of one approach in one context.
+
+        Parameters
+        ----------
+        contexts : sequence of mapping, length m
+        approaches : sequence of str, length m
+        outcomes : ndarray of float64, shape (m,)
+            How many; below zero, that many are taken back.
+        excess : ndarray of float64, shape (m,)
+            Sums of their excess rewards, in standard deviations of an outcome.
+        """
+        self._total += float(outcomes.sum())
+        for context, weight in zip(contexts, outcomes.tolist(), strict=True):
+            self._make_room(context, weight)
+        found = [self._approach(approach) for approach in approaches]
+        raw = np.zeros((len(contexts), self._width))
+        present = np.zeros((len(contexts), len(self._pivots)))
+        for at, context in enumerate(contexts):
+            present[at, self._fill(raw[at], context)] = 1.0
+        values = raw[:, self._start :]
+        self._present += outcomes @ present
+        self._sum += outcomes @ (present * values)
+        self._square += outcomes @ (present * values * values)
+        rows = np.array(found)
+        for row in sorted({row for row in found if row >= 0}):
+            mine = np.flatnonzero(rows == row)
+            weighted = raw[mine] * outcomes[mine, None]
+            self._gram[row] += weighted.T @ raw[mine]
+            self._moment[row] += excess[mine] @ raw[mine]
+            self._solved.pend(row, raw[mine], outcomes[mine])
 
     def predict(self, context: Context, candidates: Sequence[str]) -> Belief:
         """Return what the model says of some approaches in one context.
@@ -172,45 +183,62 @@ class LinearModel:
         """
         if self._solved.stale:
             self._solve()
-        raw, _ = self._raw(context, learn=False)
-        found = [self._approaches.find(one) for one in candidates]
-        return self._solved.belief(raw, np.array([-1 if row is None else row for row in found]))
+        raw = np.zeros(self._width)
+        self._fill(raw, context)
+        found = [self._approaches.rows.get(one, -1) for one in candidates]
+        return self._solved.belief(raw, np.array(found))
 
-    def _raw(self, context: Context, *, learn: bool) -> tuple[Floats, list[int]]:
-        """Return raw features, and which numbers are there."""
+    def _fill(self, raw: Floats, context: Context) -> list[int]:
+        """Write raw features; return which numbers are there."""
+        raw[0] = 1.0
         numbers: list[int] = []
         values: list[float] = []
-        words: list[tuple[str, str]] = []
         for name, value in context.items():
             if isinstance(value, str):
-                words.append((name, value))
+                if self._start > 1:
+                    raw[1 : self._start] += _hashed_words(name, value)
                 continue
-            clipped = min(max(float(value), -_LARGEST), _LARGEST)
-            row = self._number(name, clipped) if learn else self._names.find(name)
+            row = self._names.rows.get(name)
             if row is not None:
                 numbers.append(row)
-                values.append(clipped)
-        raw = np.zeros(self._width)
-        raw[0] = 1.0
-        if self._start > 1:
-            for name, text in words:
-                raw[1 : self._start] += _hashed_words(name, text)
+                values.append(_clipped(value))
         if numbers:
             rows = np.array(numbers)
             raw[self._start + rows] = np.array(values) - self._pivots[rows]
-        return raw, numbers
+        return numbers
 
-    def _number(self, name: str, value: float) -> int | None:
+    def _make_room(self, context: Context, weight: float) -> None:
+        """Let every feature of a context have its coordinates."""
+        for name, value in context.items():
+            if isinstance(value, str):
+                self._make_room_for_texts()
+                self._texts[name] = self._texts.get(name, 0.0) + weight
+            elif name not in self._names.rows:
+                self._number(name, _clipped(value))
+
+    def _approach(self, name: str) -> int:
+        """Return the row of an approach, -1 if there are too many."""
+        row, reused = self._approaches.take(name)
+        if row is None:
+            return -1
+        if row == len(self._gram):
+            self._gram = np.concatenate([self._gram, np.zeros((1, self._width, self._width))])
+            self._moment = np.concatenate([self._moment, np.zeros((1, self._width))])
+        elif reused:
+            self._gram[row], self._moment[row] = 0.0, 0.0
+            self._solved.forget()
+        return row
+
+    def _number(self, name: str, value: float) -> None:
         row, reused = self._names.take(name)
         if row is None:
-            return None
+            return
         if reused:
             at = self._start + row
             self._gram[:, at, :] = self._gram[:, :, at] = self._moment[:, at] = 0.0
             self._present[row] = self._sum[row] = self._square[row] = 0.0
             self._pivots[row] = value
-            self._solved.forget()
-        elif row == len(self._pivots):
+        else:
             self._pivots = np.append(self._pivots, value)
             self._present, self._sum, self._square = (
                 np.append(sums, 0.0) for sums in (self._present, self._sum, self._square)
@@ -218,8 +246,7 @@ class LinearModel:
             self._width += 1
             self._gram = np.pad(self._gram, ((0, 0), (0, 1), (0, 1)))
             self._moment = np.pad(self._moment, ((0, 0), (0, 1)))
-            self._solved.forget()
-        return row
+        self._solved.forget()
 
     def _make_room_for_texts(self) -> None:
         if self._start > 1:
@@ -262,7 +289,7 @@ class _Solution:
         self._offsets, self._scales = np.zeros(1), np.full(1, _CONSTANT)
         self._inverse: Floats = np.zeros((0, 1, 1))
         self._theta = np.zeros((0, 1))
-        self._pending: list[tuple[int, Floats, float]] = []
+        self._pending: list[tuple[int, Floats, Floats]] = []
         self._updates = 0
         #: Whether the inverse lacks nothing but what is pending.
         self._whole = False
@@ -274,12 +301,13 @@ class _Solution:
         self.stale = True
         self._pending.clear()
 
-    def pend(self, row: int, raw: Floats, weight: float) -> None:
-        """Note that an outcome was added to the sums."""
+    def pend(self, row: int, raw: Floats, weights: Floats) -> None:
+        """Note that outcomes were added to the sums of an approach."""
         self.stale = True
         if self._whole:
-            self._pending.append((row, raw, weight))
-            self._whole = len(self._pending) <= _MOST_PENDING
+            self._pending.append((row, raw, weights))
+            waiting = sum(len(more) for _, _, more in self._pending)
+            self._whole = waiting <= _MOST_PENDING
 
     def belief(self, raw: Floats, rows: npt.NDArray[np.intp]) -> Belief:
         """Return predictions for approaches by row; -1 for one that isn't known."""
@@ -301,7 +329,7 @@ class _Solution:
             and np.array_equal(offsets, self._offsets)
             and np.array_equal(scales, self._scales)
             and len(self._theta) == len(gram)
-            and self._updates + len(self._pending) <= _MOST_UPDATES
+            and self._updates <= _MOST_UPDATES
         )
         self._offsets, self._scales = offsets, scales
         if same and self._follow():
@@ -317,15 +345,17 @@ class _Solution:
 
     def _follow(self) -> bool:
         """Take up what is pending; return False if that would lose digits."""
-        for row, raw, weight in self._pending:
-            features = (raw - self._offsets) * self._scales
-            column = self._inverse[row] @ features
-            bottom = 1.0 + weight * float(column @ features)
-            # What is taken back may leave almost nothing.
-            if bottom < 0.1:
-                return False
-            self._inverse[row] -= (weight / bottom * column)[:, None] * column
-        self._updates += len(self._pending)
+        for row, raw, weights in self._pending:
+            for features, weight in zip(
+                (raw - self._offsets) * self._scales, weights.tolist(), strict=True
+            ):
+                column = self._inverse[row] @ features
+                bottom = 1.0 + weight * float(column @ features)
+                # What is taken back may leave almost nothing.
+                if bottom < 0.1:
+                    return False
+                self._inverse[row] -= (weight / bottom * column)[:, None] * column
+            self._updates += len(weights)
         return True
 
     def _anew(self, gram: Floats) -> None:
@@ -339,6 +369,10 @@ class _Solution:
         self._inverse = np.linalg.inv(whole)
         self._theta = np.zeros((len(gram), size))
         self._updates = 0
+
+
+def _clipped(value: float) -> float:
+    return min(max(float(value), -_LARGEST), _LARGEST)
 
 
 def _hashed_words(name: str, text: str) -> Floats:

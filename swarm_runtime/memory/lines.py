@@ -20,14 +20,14 @@ from typing import Any, NoReturn
 from swarm_runtime.errors import DataError, did_you_mean
 from swarm_runtime.memory.trajectory import Trajectory
 
-__all__ = ["Line", "read_tries", "try_from_json", "try_to_json"]
+__all__ = ["Line", "object_from_json", "read_tries", "try_from_json", "try_to_json"]
 
 #: A try, and the number of the line on which it stood.
 Line = tuple[int, Trajectory]
 
 _FIELDS = tuple(field.name for field in fields(Trajectory))
 _NEEDED = ("id", "agent", "task_type", "approach", "known_at_s", "verdict")
-#: A bank's name for what is shown of a value in a message.
+#: Characters of a key that are shown in a message.
 _SHOWN = 60
 
 
@@ -45,14 +45,7 @@ def try_from_json(text: str) -> Trajectory:
     ValueError
         Says which key is wrong, and what is allowed.
     """
-    try:
-        values: Any = json.loads(text, parse_constant=_no_number, object_pairs_hook=_each_key_once)
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
-    except json.JSONDecodeError as problem:
-        raise ValueError(f"is no JSON: {problem.msg} at column {problem.colno}") from None
-    if not isinstance(values, dict):
-        raise ValueError("is no object: write {...}, one try a line")
+    values = object_from_json(text)
     for name in values:
         if name not in _FIELDS:
             raise ValueError(f"{_short(name)}: no such key.{did_you_mean(name, _FIELDS)}")
@@ -67,6 +60,25 @@ def try_from_json(text: str) -> Trajectory:
     if isinstance(values.get("steps"), list):
         values["steps"] = tuple(values["steps"])
     return Trajectory(**values)
+
+
+def object_from_json(text: str) -> dict[str, Any]:
+    """Return an object whose keys are different and whose numbers are finite.
+
+    Raises
+    ------
+    ValueError
+        If the text is none.
+    """
+    try:
+        found: Any = json.loads(text, parse_constant=_no_number, object_pairs_hook=_each_key_once)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except json.JSONDecodeError as problem:
+        raise ValueError(f"is no JSON: {problem.msg} at column {problem.colno}") from None
+    if not isinstance(found, dict):
+        raise ValueError('is no object; write {"name": value, ...}')
+    return found
 
 
 def read_tries(lines: Iterable[bytes], source: str) -> Iterator[Line]:

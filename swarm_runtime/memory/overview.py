@@ -14,7 +14,7 @@ from swarm_runtime.memory.pattern import space_from_json
 from swarm_runtime.memory.records import ANNOTATIONS
 from swarm_runtime.memory.sqlite_files import SqliteFile
 
-__all__ = ["Names", "Overview", "TaskType", "names_in", "overview"]
+__all__ = ["Names", "Overview", "TaskType", "known_by", "names_in", "overview"]
 
 #: Tables whose rows are tries, or what is left of them: (name, what one row stands for).
 _TRIES = (("trajectories", "1"), ("experiences", "1"), ("folded", "trials"))
@@ -171,3 +171,16 @@ def _features(space: str | None) -> tuple[str, ...] | None:
     if space is None:
         return None
     return tuple(feature.name for feature in space_from_json(space).features)
+
+
+def known_by(path: str | Path, until_s: int) -> int:
+    """Return how many single tries were known by a moment.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged.
+    """
+    with closing(SqliteFile(path, check=False)) as file, file.reading():
+        query = "SELECT count(*) FROM trajectories WHERE known_at_s <= ?"
+        return int(file.connection.execute(query, (until_s,)).fetchone()[0])

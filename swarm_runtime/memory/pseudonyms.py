@@ -44,7 +44,7 @@ import numpy as np
 
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience, Sealed
 from swarm_runtime.errors import ConfigError
-from swarm_runtime.memory.bundle import Contents
+from swarm_runtime.memory.bundle import Contents, Header
 from swarm_runtime.memory.contexts import ContextReader
 from swarm_runtime.memory.pattern import ContextSpace, pattern_id
 from swarm_runtime.memory.records import (
@@ -58,7 +58,7 @@ from swarm_runtime.memory.records import (
 )
 from swarm_runtime.memory.trajectory import Context, Trajectory, excess_units
 
-__all__ = ["Anonymity", "anonymised", "with_origin"]
+__all__ = ["Anonymity", "anonymised", "anonymised_header", "with_origin"]
 
 _DAY_S = 86_400
 _LATEST = 2**53
@@ -115,6 +115,18 @@ def anonymised(
     """
     kept = _Anonymiser(contents, anonymity, ContextReader(space)).run()
     return kept, _left_out(contents, kept)
+
+
+def anonymised_header(header: Header) -> Header:
+    """Return the header of an anonymised bundle: the bank's name goes, times are rounded."""
+    kept = header.kept_from_s
+    return replace(
+        header,
+        bank="",
+        anonymised=True,
+        made_at_s=_day_after(header.made_at_s),
+        kept_from_s=None if kept is None else _day_after(kept),
+    )
 
 
 class _Anonymiser:

@@ -5,12 +5,13 @@ Above: ``bank``. Below: ``ranking`` estimates and chooses; here it is put into w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from swarm_runtime.config import MemorySettings
+from swarm_runtime.memory.policies.protocol import Answer
 from swarm_runtime.memory.ranking import (
     CONFIDENCE_WEIGHTS,
     Choice,
@@ -24,6 +25,7 @@ __all__ = [
     "Confidence",
     "Evidence",
     "Recommendation",
+    "answered",
     "best_candidate",
     "candidate_estimates",
     "in_words",
@@ -137,7 +139,7 @@ class Recommendation:
     recommended : str or None
         What the memory holds for best, also where it was withheld; None where it abstains.
     reason : Reason
-        APPLIED, ABSTAINED or WITHHELD.
+        APPLIED, ABSTAINED, WITHHELD or EXPLORED.
     why : str
         The same in a sentence.
     propensity : float
@@ -150,6 +152,10 @@ class Recommendation:
         The patterns that weigh most for ``recommended``; where the memory abstains, for the
         candidate with the highest lower bound.
     as_of_s : int
+    formula : str
+        How the policy ranked the candidates, in words.
+    scores : tuple of mapping of str to float
+        Of each candidate: its ``score``, and the parts that it was computed from.
     """
 
     approach: str | None
@@ -161,6 +167,8 @@ class Recommendation:
     candidates: tuple[CandidateEstimate, ...]
     evidence: tuple[Evidence, ...]
     as_of_s: int
+    formula: str = ""
+    scores: tuple[Mapping[str, float], ...] = ()
 
 
 def candidate_estimates(
@@ -231,7 +239,7 @@ def recommendation(
         approach=found[int(choice.chosen[0])].approach if acts else None,
         recommended=recommended,
         reason=reason,
-        why=_why(reason, best, settings),
+        why=_why(reason, best, settings, best.lower_bound),
         propensity=float(choice.propensity[0]) if acts else 0.0,
         confidence=None if recommended is None else best.confidence.value,
         candidates=found,
@@ -240,12 +248,67 @@ def recommendation(
     )
 
 
-def _why(reason: Reason, best: CandidateEstimate, settings: MemorySettings) -> str:
+def answered(
+    answer: Answer,
+    estimates: Estimates,
+    candidates: Sequence[str],
+    settings: MemorySettings,
+    evidence: Callable[[str], tuple[Evidence, ...]] | None,
+    as_of_s: int,
+) -> Recommendation:
+    """Put a policy's answer into words.
+
+    Parameters
+    ----------
+    answer : Answer
+    estimates : Estimates
+        What it was asked about: one row.
+    candidates : sequence of str, length K
+    settings : MemorySettings
+    evidence : callable or None
+        From a candidate to the patterns that weigh most for it; None: they are not named.
+    as_of_s : int
+    """
+    found = candidate_estimates(estimates, candidates, settings.bound_z)
+    at = answer.recommended
+    if at is None:
+        known = estimates.outcomes[0] > 0.0
+        at = int(np.where(known, answer.lower, -np.inf).argmax())
+    best = found[at]
+    taken = None if answer.chosen is None else found[answer.chosen]
+    if answer.reason is Reason.EXPLORED and taken is not None:
+        why = (
+            f"Explores {taken.approach!r}: {taken.outcomes:.1f} outcomes are known in contexts like"
+            f" this, and it may still be the best (score {answer.score[answer.chosen]:+.2f} ="
+            f" {answer.formula})."
+        )
+    else:
+        why = _why(answer.reason, best, settings, float(answer.lower[at]))
+    columns = {"score": answer.score, **answer.parts}
+    return Recommendation(
+        approach=None if taken is None else taken.approach,
+        recommended=None if answer.recommended is None else best.approach,
+        reason=answer.reason,
+        why=why,
+        propensity=answer.propensity,
+        confidence=None if answer.recommended is None else best.confidence.value,
+        candidates=found,
+        evidence=() if evidence is None else evidence(best.approach),
+        as_of_s=as_of_s,
+        formula=answer.formula,
+        scores=tuple(
+            {name: float(column[at]) for name, column in columns.items()}
+            for at in range(len(candidates))
+        ),
+    )
+
+
+def _why(reason: Reason, best: CandidateEstimate, settings: MemorySettings, lower: float) -> str:
     if best.outcomes == 0.0:
         return "Abstains: nothing is known by then of any candidate in a context like this."
     facts = (
         f"{best.approach!r} earned {best.mean:+.2f} σ a try above the benchmark in contexts like"
-        f" this ({best.outcomes:.1f} outcomes, lower bound {best.lower_bound:+.2f} σ,"
+        f" this ({best.outcomes:.1f} outcomes, lower bound {lower:+.2f} σ,"
         f" confidence {best.confidence})"
     )
     if reason is Reason.APPLIED:
@@ -253,7 +316,7 @@ def _why(reason: Reason, best: CandidateEstimate, settings: MemorySettings) -> s
     if reason is Reason.WITHHELD:
         return f"{facts}; withheld at random, to measure what recommendations are worth."
     short: list[str] = []
-    if best.lower_bound <= 0.0:
+    if lower <= 0.0:
         short.append("its lower bound is not above 0")
     if best.outcomes < settings.minimum_usage:
         short.append(f"{settings.minimum_usage} outcomes are needed")

@@ -89,6 +89,9 @@ class Vectors(Protocol):
 class Embeds(Protocol):
     """What turns contexts into vectors."""
 
+    #: By which it is told from others: equal names, equal vectors.
+    name: str
+
     def embed_many(self, contexts: Sequence[Context]) -> npt.NDArray[np.float32]:
         """Return vectors of length one, shape (m, dimension)."""
         ...

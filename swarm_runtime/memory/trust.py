@@ -196,31 +196,28 @@ def agreement(reports: Reports, agent_count: int, levels: Integers | None = None
     levels : ndarray of int64, shape (A,), or None
         What each agent's vote counts, 0..FULL_LEVEL; None: all the same.
     """
-    count = max(agent_count, 1)
-    vote = np.ones(count) if levels is None else levels / FULL_LEVEL
+    vote = np.ones(agent_count) if levels is None else levels / FULL_LEVEL
     agents, weight = reports.reporters, vote[reports.reporters]
     trials = reports.counters[:, _TRIALS].astype(np.float64)
     group = _groups(reports.keys)
     others = _Others(group, weight)
     votes = others.sum(np.ones(len(agents)))
     some = votes > 0.0
-    inverse = 1.0 / trials + others.sum(weight / trials) / np.square(np.where(some, votes, 1.0))
-    worth = 1.0 / inverse
+    some_votes = np.where(some, votes, 1.0)
+    of_others = others.sum(weight / trials)
+    worth = 1.0 / (1.0 / trials + of_others / np.square(some_votes))
     capped = np.minimum(worth, _MOST_PER_KEY)
     share = capped / worth
     disagreement, noise, bias = np.zeros(len(agents)), np.zeros(len(agents)), np.zeros(len(agents))
     for total, square in _channels(reports.counters):
         mean, mean_square = total / trials, square / trials
-        votes_or_1 = np.where(some, votes, 1.0)
-        reference, reference_square = (
-            others.sum(mean) / votes_or_1,
-            others.sum(mean_square) / votes_or_1,
-        )
+        reference = others.sum(mean) / some_votes
+        reference_square = others.sum(mean_square) / some_votes
         difference = mean - reference
         # One vote of its own beside those of the others: all reports in one urn.
         pooled = (mean + votes * reference) / (1.0 + votes)
         pooled_square = (mean_square + votes * reference_square) / (1.0 + votes)
-        kept = 1.0 - (1.0 / trials + others.sum(weight / trials)) / np.square(1.0 + votes)
+        kept = 1.0 - (1.0 / trials + of_others) / np.square(1.0 + votes)
         spread = np.maximum(pooled_square - pooled * pooled, 0.0) / np.maximum(kept, 1e-12)
         spread = np.where(kept > 1e-9, spread, 0.0)
         disagreement += 0.5 * (capped * difference * difference - spread * share)
@@ -230,7 +227,8 @@ def agreement(reports: Reports, agent_count: int, levels: Integers | None = None
     rows = np.flatnonzero(some)
 
     def by_agent(values: Floats) -> Floats:
-        return np.asarray(np.bincount(agents[rows], values[rows], count), dtype=np.float64)
+        sums = np.bincount(agents[rows], values[rows], agent_count)
+        return np.asarray(sums[:agent_count], dtype=np.float64)
 
     return Agreement(by_agent(capped), by_agent(disagreement), by_agent(noise), by_agent(bias))
 

@@ -227,6 +227,14 @@ class Upkeep:
         self._derived.follow()
         return self.verify()
 
+    def snapshot(self) -> bool:
+        """Keep what was derived for the next start; return whether it is kept.
+
+        It isn't for a bank in memory or with few contexts, nor while another process does so.
+        """
+        self._derived.follow()
+        return self._derived.snapshot()
+
     # --- safe --------------------------------------------------------------------------------
 
     def backup(self, path: str | Path, progress: Progress | None = None) -> None:

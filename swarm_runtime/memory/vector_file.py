@@ -1,41 +1,40 @@
-"""Rows of float32 vectors, only ever appended: in memory, or in a file of which memory holds pages.
+"""Rows of float32 vectors, only ever appended: in memory, or in a file.
 
-Rows are kept in blocks that never move, so a thread that trains may read them while another one
-appends. A file's blocks are mapped read-only; what is appended is written with ``pwrite``, so a
-full disk is an ``OSError`` and not a signal. Rows that are read one by one, or all in order, are
-read past the map (``preadv``): then they are in the system's page cache, which it can take back,
-and not in this process.
+A file's rows are read with ``preadv`` when they are asked for, so they are in the system's page
+cache, which it can take back, and not in this process; the newest rows are held in memory too
+until they are released. What is appended is written at once but durable only after ``sync``.
+Seals (a CRC-32 of each block of rows) are taken on the way in, so a file that was torn, cut off or
+changed is told from one that wasn't without knowing what should be in it.
 
-Above: ``vector_index``.
+Another thread may read rows that are here while the owner appends. Above: ``vector_index``.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
+import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLOCK_ROWS", "FileVectors", "RamVectors", "Vectors"]
+__all__ = ["FileVectors", "Matrix", "RamVectors", "Rows", "SealedFile", "Vectors"]
 
 Matrix = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 
-#: Rows of a block. A multiple of 1,024, so blocks start at a multiple of every page size.
-BLOCK_ROWS = 16_384
+#: Rows that have a seal of their own together.
+_SEALED_ROWS = 4_096
 #: Rows that are read at once in passes over everything.
-_PASS_ROWS = 4_096
+_PASS_ROWS = 2_048
 
 
 class Vectors(Protocol):
     """Dense rows 0..n-1 of one dimension."""
 
-    dimension: int
-
     def __len__(self) -> int:
         """Return how many rows there are."""
         ...
@@ -44,251 +43,291 @@ class Vectors(Protocol):
         """Add rows; return the number of the first one."""
         ...
 
-    def blocks(self) -> list[tuple[int, Matrix]]:
-        """Return (first row, rows) of all rows, in order, without copying."""
-        ...
-
-    def take(self, rows: npt.NDArray[np.int64]) -> Matrix:
+    def take(self, rows: Rows) -> Matrix:
         """Return a copy of some rows, in the order in which they are asked for."""
         ...
 
     def passes(self, start: int, stop: int) -> Iterator[tuple[int, Matrix]]:
-        """Yield (first row, rows) from ``start`` up to ``stop``, a few thousand at a time."""
+        """Yield (first row, rows) from ``start`` up to ``stop``, without copying what is here."""
+        ...
+
+    def release(self, before: int) -> None:
+        """Say that rows before this one are seldom asked for."""
         ...
 
     @property
     def resident_bytes(self) -> int:
-        """Bytes of memory that belong to this process alone."""
-        ...
-
-    def close(self) -> None:
-        """Let go of files; doing so twice is fine."""
+        """Bytes of memory that the rows take in this process."""
         ...
 
 
 class RamVectors:
-    """Rows in memory.
+    """Rows in memory, in blocks that never move.
 
     Parameters
     ----------
     dimension : int
+    first : int
+        Number of the first row.
+    block_rows : int
+        How many rows a block has. The system gives it pages when they are first written.
     """
 
-    def __init__(self, dimension: int) -> None:
-        self.dimension = dimension
-        self._blocks: list[Matrix] = []
-        self._count = 0
+    def __init__(self, dimension: int, first: int = 0, block_rows: int = 16_384) -> None:
+        self._dimension = dimension
+        self._block_rows = block_rows
+        #: Number of the first row that is held, and the blocks; replaced together.
+        self._held: tuple[int, list[Matrix]] = (first, [])
+        self._stop = first
 
     def __len__(self) -> int:
-        """Return how many rows there are."""
-        return self._count
+        """Return the number after the last row's."""
+        return self._stop
+
+    @property
+    def first(self) -> int:
+        """Number of the first row that is held."""
+        return self._held[0]
 
     def append(self, vectors: Matrix) -> int:
         """Add rows; return the number of the first one."""
-        first, done = self._count, 0
+        start, done = self._stop, 0
+        first, blocks = self._held
         while done < len(vectors):
-            block, at = divmod(self._count, BLOCK_ROWS)
-            if block == len(self._blocks):
-                # The system gives pages when they are first written, so a small bank stays small.
-                self._blocks.append(np.empty((BLOCK_ROWS, self.dimension), dtype=np.float32))
-            some = min(len(vectors) - done, BLOCK_ROWS - at)
-            self._blocks[block][at : at + some] = vectors[done : done + some]
-            self._count += some
+            block, at = divmod(self._stop - first, self._block_rows)
+            if block == len(blocks):
+                blocks.append(np.empty((self._block_rows, self._dimension), dtype=np.float32))
+            some = min(len(vectors) - done, self._block_rows - at)
+            blocks[block][at : at + some] = vectors[done : done + some]
+            self._stop += some
             done += some
-        return first
+        return start
 
-    def blocks(self) -> list[tuple[int, Matrix]]:
-        """Return (first row, rows) of all rows, in order, without copying."""
-        return [
-            (at * BLOCK_ROWS, block[: min(BLOCK_ROWS, self._count - at * BLOCK_ROWS)])
-            for at, block in enumerate(self._blocks)
-        ]
-
-    def take(self, rows: npt.NDArray[np.int64]) -> Matrix:
+    def take(self, rows: Rows) -> Matrix:
         """Return a copy of some rows, in the order in which they are asked for."""
-        if len(self._blocks) == 1:
-            return self._blocks[0][rows]
-        found = np.empty((len(rows), self.dimension), dtype=np.float32)
-        where = rows // BLOCK_ROWS
+        first, blocks = self._held
+        if len(blocks) == 1:
+            return blocks[0].take(rows - first, axis=0)
+        found = np.empty((len(rows), self._dimension), dtype=np.float32)
+        where, at = np.divmod(rows - first, self._block_rows)
         for block in np.unique(where).tolist():
             mine = np.flatnonzero(where == block)
-            found[mine] = self._blocks[block][rows[mine] - block * BLOCK_ROWS]
+            found[mine] = blocks[block].take(at[mine], axis=0)
         return found
 
     def passes(self, start: int, stop: int) -> Iterator[tuple[int, Matrix]]:
-        """Yield (first row, rows) from ``start`` up to ``stop``, a few thousand at a time."""
-        for at in range(start, stop, _PASS_ROWS):
-            yield at, self.take(np.arange(at, min(at + _PASS_ROWS, stop)))
+        """Yield (first row, rows) from ``start`` up to ``stop``, without copying what is here."""
+        first, blocks = self._held
+        while start < stop:
+            block, at = divmod(start - first, self._block_rows)
+            rows = blocks[block][at : at + stop - start]
+            yield start, rows
+            start += len(rows)
+
+    def release(self, before: int) -> None:
+        """Nothing: memory is all there is."""
+
+    def forget(self, before: int) -> None:
+        """Drop the blocks that end before a row."""
+        first, blocks = self._held
+        gone = max(0, min(before, self._stop) - first) // self._block_rows
+        self._held = (first + gone * self._block_rows, blocks[gone:])
 
     @property
     def resident_bytes(self) -> int:
-        """Bytes of memory that belong to this process alone."""
-        return self._count * self.dimension * 4
-
-    def close(self) -> None:
-        """There is nothing to let go of."""
+        """Bytes of memory that the rows take in this process."""
+        return (self._stop - self.first) * self._dimension * 4
 
 
-class FileVectors:
-    """Rows in a file; whoever doesn't write it keeps what it adds in memory.
+class SealedFile:
+    """A file of rows of equal size with a CRC-32 of each block of them.
 
     Parameters
     ----------
     path : Path
-        Made if it is missing and ``writer`` is true.
-    dimension : int
+        Made if no rows are expected in it.
+    row_bytes : int
     rows : int
-        How many rows of the file count. A writer appends behind them.
+        How many rows of the file count. A writer appends behind them, over whatever is there.
+    seals : sequence of int
+        Of the blocks that these rows make up.
     writer : bool
-        Whether what is appended goes into the file. One process at a time may.
 
     Raises
     ------
     OSError
-        If the file can't be opened, or is shorter than ``rows``.
+        If the file can't be opened, is too short, or its last block isn't what was sealed.
     """
 
-    def __init__(self, path: Path, dimension: int, rows: int, *, writer: bool) -> None:
-        self.path = path
-        self.dimension = dimension
-        self._row_bytes = 4 * dimension
-        self._writer = writer
-        self._file = os.open(path, (os.O_RDWR | os.O_CREAT) if writer else os.O_RDONLY, 0o644)
+    def __init__(
+        self,
+        path: Path,
+        row_bytes: int,
+        rows: int = 0,
+        seals: Sequence[int] = (),
+        *,
+        writer: bool,
+    ) -> None:
+        self.path, self.row_bytes, self.rows = path, row_bytes, rows
+        flags = os.O_RDWR if writer else os.O_RDONLY
+        self._file = os.open(path, flags if rows else flags | os.O_CREAT, 0o644)
+        self._close = weakref.finalize(self, os.close, self._file)
+        whole = rows // _SEALED_ROWS
+        self._seals, self._open_seal = list(seals[:whole]), 0
         try:
-            if os.fstat(self._file).st_size < rows * self._row_bytes:
-                raise OSError(f"{path}: shorter than the {rows} rows that should be in it")
-            self._held = rows
-            self._mapped: list[Matrix] = []
-            self._map()
+            if len(seals) != whole + bool(rows % _SEALED_ROWS):
+                raise OSError(f"{path}: {len(seals)} seals of {rows} rows")
+            if os.fstat(self._file).st_size < rows * row_bytes:
+                raise OSError(f"{path}: cut off before the end of {rows} rows")
+            if seals and not self._holds(len(seals) - 1, seals[-1]):
+                raise OSError(f"{path}: its end is not what was written")
+            self._open_seal = seals[whole] if len(seals) > whole else 0
         except BaseException:
-            os.close(self._file)
+            self.close()
             raise
-        self._own = RamVectors(dimension)
-        self._closed = False
-        self._seals: list[int] = []
 
-    def __len__(self) -> int:
-        """Return how many rows there are."""
-        return self._held + len(self._own)
-
-    def append(self, vectors: Matrix) -> int:
-        """Add rows; return the number of the first one."""
-        if not self._writer:
-            return self._held + self._own.append(vectors)
-        first = self._held
-        if not len(vectors):
-            return first
-        data = memoryview(np.ascontiguousarray(vectors, dtype=np.float32)).cast("B")
-        at = first * self._row_bytes
+    def append(self, data: memoryview) -> None:
+        """Write whole rows at the end."""
+        at = self.rows * self.row_bytes
+        left = data
+        while left:
+            written = os.pwrite(self._file, left, at)
+            left, at = left[written:], at + written
         while data:
-            written = os.pwrite(self._file, data, at)
-            data, at = data[written:], at + written
-        self._held += len(vectors)
-        self._map()
-        return first
+            room = _SEALED_ROWS - self.rows % _SEALED_ROWS
+            some = data[: room * self.row_bytes]
+            self._open_seal = zlib.crc32(some, self._open_seal)
+            self.rows += len(some) // self.row_bytes
+            if self.rows % _SEALED_ROWS == 0:
+                self._seals.append(self._open_seal)
+                self._open_seal = 0
+            data = data[len(some) :]
 
-    def blocks(self) -> list[tuple[int, Matrix]]:
-        """Return (first row, rows) of all rows, in order, without copying."""
-        found = [
-            (at * BLOCK_ROWS, block[: min(BLOCK_ROWS, self._held - at * BLOCK_ROWS)])
-            for at, block in enumerate(self._mapped)
-        ]
-        return found + [(self._held + start, block) for start, block in self._own.blocks()]
-
-    def take(self, rows: npt.NDArray[np.int64]) -> Matrix:
-        """Return a copy of some rows, in the order in which they are asked for."""
-        found = np.empty((len(rows), self.dimension), dtype=np.float32)
-        if not len(rows):
-            return found
-        view = memoryview(found).cast("B")
-        size, held = self._row_bytes, self._held
-        mine: list[int] = []
-        for at, row in enumerate(rows.tolist()):
-            if row >= held:
-                mine.append(at)
-            else:
-                self._read(view[at * size : (at + 1) * size], row * size)
-        if mine:
-            found[mine] = self._own.take(rows[mine] - held)
-        return found
-
-    def passes(self, start: int, stop: int) -> Iterator[tuple[int, Matrix]]:
-        """Yield (first row, rows) from ``start`` up to ``stop``, a few thousand at a time."""
-        held = min(self._held, stop)
-        for at in range(start, held, _PASS_ROWS):
-            rows = np.empty((min(_PASS_ROWS, held - at), self.dimension), dtype=np.float32)
-            self._read(memoryview(rows).cast("B"), at * self._row_bytes)
-            yield at, rows
-        for at, rows in self._own.passes(max(0, start - held), stop - held):
-            yield held + at, rows
-
-    @property
-    def resident_bytes(self) -> int:
-        """Bytes of memory that belong to this process alone."""
-        return self._own.resident_bytes
-
-    def sync(self) -> None:
-        """Return when the file is on the disk."""
-        os.fsync(self._file)
-
-    def seals(self) -> list[int]:
-        """Return the CRC-32 of each block in the file, the last one up to its last row."""
-        whole = self._held // BLOCK_ROWS
-        for block in range(len(self._seals), whole):
-            self._seals.append(self._seal(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS))
-        rest = self._held - whole * BLOCK_ROWS
-        return self._seals[:whole] + ([self._seal(self._held - rest, self._held)] if rest else [])
-
-    def trust(self, seals: list[int], *, thoroughly: bool) -> bool:
-        """Return whether the file still is what these seals were taken of.
-
-        Reads the last block only, which is the one that a crash may have torn, unless it is to be
-        done thoroughly; then everything.
-        """
-        whole = self._held // BLOCK_ROWS
-        if len(seals) != whole + bool(self._held % BLOCK_ROWS):
-            return False
-        first = 0 if thoroughly else max(0, len(seals) - 1)
-        for block in range(first, len(seals)):
-            start = block * BLOCK_ROWS
-            if self._seal(start, min(start + BLOCK_ROWS, self._held)) != seals[block]:
-                return False
-        self._seals = seals[:whole]
-        return True
-
-    def close(self) -> None:
-        """Let go of files; doing so twice is fine."""
-        if not self._closed:
-            self._closed = True
-            self._mapped = []
-            os.close(self._file)
-
-    def _map(self) -> None:
-        """Map every block of which a row is in the file."""
-        wanted = -(-self._held // BLOCK_ROWS)
-        size = BLOCK_ROWS * self._row_bytes
-        if len(self._mapped) < wanted and self._writer:
-            # A map may not reach beyond the file's end; what isn't written takes no room.
-            os.ftruncate(self._file, max(wanted * size, os.fstat(self._file).st_size))
-        while len(self._mapped) < wanted:
-            start = len(self._mapped) * size
-            length = size if self._writer else min(size, self._held * self._row_bytes - start)
-            mapped = mmap.mmap(
-                self._file, length, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ, offset=start
-            )
-            rows = np.frombuffer(mapped, dtype=np.float32).reshape(-1, self.dimension)
-            self._mapped.append(rows)
-
-    def _read(self, into: memoryview, at: int) -> None:
+    def read(self, row: int, into: memoryview) -> None:
+        """Fill a buffer with what begins at a row."""
+        at = row * self.row_bytes
         while into:
             got = os.preadv(self._file, [into], at)
             if not got:
                 raise OSError(f"{self.path}: ends before the row that is to be read")
             into, at = into[got:], at + got
 
-    def _seal(self, start: int, stop: int) -> int:
-        seal = 0
-        for _, rows in self.passes(start, stop):
-            seal = zlib.crc32(memoryview(rows).cast("B"), seal)
-        return seal
+    def seals(self) -> list[int]:
+        """Return the seal of each block, the last one up to the last row."""
+        return self._seals + ([self._open_seal] if self.rows % _SEALED_ROWS else [])
 
+    def shorten(self, rows: int) -> None:
+        """Count only the first rows; what follows them stays where it is."""
+        self.rows = rows
+        whole, rest = divmod(rows, _SEALED_ROWS)
+        self._seals = self._seals[:whole]
+        self._open_seal = self._seal(rows - rest, rows) if rest else 0
+
+    def checked(self) -> npt.NDArray[np.uint8]:
+        """Return all rows as bytes.
+
+        Raises
+        ------
+        OSError
+            If a block isn't what was sealed.
+        """
+        rows = np.empty((self.rows, self.row_bytes), dtype=np.uint8)
+        if self.rows:
+            self.read(0, rows.data.cast("B"))
+        for block, seal in enumerate(self.seals()):
+            start = block * _SEALED_ROWS
+            if zlib.crc32(rows[start : start + _SEALED_ROWS].data.cast("B")) != seal:
+                raise OSError(f"{self.path}: block {block} is not what was written")
+        return rows
+
+    def broken(self) -> list[int]:
+        """Return the numbers of the blocks that are not what was sealed; reads everything."""
+        seals = self.seals()
+        return [block for block, seal in enumerate(seals) if not self._holds(block, seal)]
+
+    def sync(self) -> None:
+        """Return when the file is on the disk."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Let go of the file; doing so twice is fine."""
+        self._close()
+
+    def _holds(self, block: int, seal: int) -> bool:
+        start = block * _SEALED_ROWS
+        return self._seal(start, min(start + _SEALED_ROWS, self.rows)) == seal
+
+    def _seal(self, start: int, stop: int) -> int:
+        buffer = memoryview(bytearray((stop - start) * self.row_bytes))
+        self.read(start, buffer)
+        return zlib.crc32(buffer)
+
+
+class FileVectors:
+    """Rows in a file; whoever doesn't write it holds what it adds in memory.
+
+    Parameters
+    ----------
+    file : SealedFile
+        Its rows are the first ones.
+    dimension : int
+    writer : bool
+        Whether what is appended goes into the file.
+    released : int
+        Rows before this one are not held in memory.
+    """
+
+    def __init__(self, file: SealedFile, dimension: int, *, writer: bool, released: int) -> None:
+        self.file = file
+        self._dimension = dimension
+        self._writer = writer
+        #: The newest rows; those that aren't in the file are always among them.
+        self._recent = RamVectors(dimension, released, 1_024)
+        for _, rows in self._read(released, file.rows):
+            self._recent.append(rows)
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self._recent)
+
+    def append(self, vectors: Matrix) -> int:
+        """Add rows; return the number of the first one."""
+        if self._writer and len(vectors):
+            rows: npt.NDArray[np.float32] = np.ascontiguousarray(vectors, dtype=np.float32)
+            self.file.append(rows.data.cast("B"))
+        return self._recent.append(vectors)
+
+    def take(self, rows: Rows) -> Matrix:
+        """Return a copy of some rows, in the order in which they are asked for."""
+        recent = self._recent.first
+        found = np.empty((len(rows), self._dimension), dtype=np.float32)
+        here: list[int] = []
+        for at, row in enumerate(rows.tolist()):
+            if row >= recent:
+                here.append(at)
+            else:
+                self.file.read(row, found[at].data.cast("B"))
+        if here:
+            found[here] = self._recent.take(rows[here])
+        return found
+
+    def passes(self, start: int, stop: int) -> Iterator[tuple[int, Matrix]]:
+        """Yield (first row, rows) from ``start`` up to ``stop``, without copying what is here."""
+        recent = max(start, min(self._recent.first, stop))
+        yield from self._read(start, recent)
+        yield from self._recent.passes(recent, stop)
+
+    def release(self, before: int) -> None:
+        """Say that rows before this one are seldom asked for."""
+        self._recent.forget(min(before, self.file.rows))
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of memory that the rows take in this process."""
+        return self._recent.resident_bytes
+
+    def _read(self, start: int, stop: int) -> Iterator[tuple[int, Matrix]]:
+        for at in range(start, stop, _PASS_ROWS):
+            rows = np.empty((min(_PASS_ROWS, stop - at), self._dimension), dtype=np.float32)
+            self.file.read(at, rows.data.cast("B"))
+            yield at, rows

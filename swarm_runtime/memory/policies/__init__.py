@@ -11,18 +11,23 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from swarm_runtime.errors import ConfigError, did_you_mean
+from swarm_runtime.memory.policies.blend import Blend
 from swarm_runtime.memory.policies.confidence import ReportConfidence
+from swarm_runtime.memory.policies.linucb import LinUcb
 from swarm_runtime.memory.policies.lower_bound import LowerBound
 from swarm_runtime.memory.policies.protocol import Answer, Belief, Policy, Question
 from swarm_runtime.memory.policies.thompson import Thompson
 from swarm_runtime.memory.policies.ucb import Ucb
 
-__all__ = ["POLICIES", "Answer", "Belief", "Policy", "Question", "policy_named"]
+__all__ = ["DEFAULT_POLICY", "POLICIES", "Answer", "Belief", "Policy", "Question", "policy_named"]
 
-_ALL: tuple[Policy, ...] = (LowerBound(), ReportConfidence(), Ucb(), Thompson())
+_ALL: tuple[Policy, ...] = (LowerBound(), ReportConfidence(), Ucb(), Thompson(), LinUcb(), Blend())
 
 #: Policies by name, with their default strength of exploring.
 POLICIES: Mapping[str, Policy] = MappingProxyType({one.name: one for one in _ALL})
+
+#: Best by first-pass reward, or level with the best, on every set of ``benchmarks/bandit``.
+DEFAULT_POLICY = "blend"
 
 
 def policy_named(name: str) -> Policy:

@@ -47,6 +47,7 @@ class ReportConfidence:
             recommended=recommended,
             reason=reason,
             propensity=propensity,
+            lower=estimates.lower_bound(settings.bound_z)[0],
             score=confidence,
             parts={
                 "success": estimates.success[0],

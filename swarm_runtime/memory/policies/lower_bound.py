@@ -47,6 +47,7 @@ class LowerBound:
             recommended=recommended,
             reason=reason,
             propensity=propensity,
+            lower=lower,
             score=lower,
             parts={"mean": estimates.mean[0], "standard_error": estimates.standard_error[0]},
             formula=f"mean - {settings.bound_z:g}·standard error",

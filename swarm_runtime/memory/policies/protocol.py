@@ -23,10 +23,23 @@ import numpy.typing as npt
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.memory.ranking import Estimates, Reason, clears_gate
 
-__all__ = ["Answer", "Belief", "Policy", "Question", "act", "cleared", "held", "mixed"]
+__all__ = [
+    "PRIOR",
+    "Answer",
+    "Belief",
+    "Policy",
+    "Question",
+    "act",
+    "cleared",
+    "held",
+    "mixed",
+]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+
+#: Pseudo-outcomes of excess reward zero and variance one, for each candidate.
+PRIOR = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +97,8 @@ class Answer:
         APPLIED, ABSTAINED, WITHHELD or EXPLORED.
     propensity : float
         Probability with which ``chosen`` was chosen, over the draws; 0 where nothing is.
+    lower : ndarray of float64, shape (K,)
+        Lower bound of the excess reward: what the gate looked at.
     score : ndarray of float64, shape (K,)
         By which the policy ranked.
     parts : mapping of str to ndarray of float64, shape (K,)
@@ -96,6 +111,7 @@ class Answer:
     recommended: int | None
     reason: Reason
     propensity: float
+    lower: Floats
     score: Floats
     parts: Mapping[str, Floats] = field(default_factory=dict)
     formula: str = ""
@@ -156,6 +172,7 @@ def act(
     may: Flags,
     recommended: int | None,
     *,
+    lower: Floats,
     score: Floats,
     parts: Mapping[str, Floats],
     formula: str,
@@ -173,7 +190,7 @@ def act(
     may : ndarray of bool, shape (K,)
         From ``cleared``.
     recommended : int or None
-    score, parts, formula
+    lower, score, parts, formula
         See ``Answer``.
     """
     if question.draws is None:
@@ -187,7 +204,7 @@ def act(
         else:
             chosen, reason = picked, Reason.APPLIED if may[picked] else Reason.EXPLORED
         propensity = share / count + (1.0 - share if chosen == picked else 0.0)
-    return Answer(chosen, recommended, reason, propensity, score, parts, formula)
+    return Answer(chosen, recommended, reason, propensity, lower, score, parts, formula)
 
 
 def mixed(
@@ -196,6 +213,7 @@ def mixed(
     may: Flags,
     recommended: int | None,
     *,
+    lower: Floats,
     score: Floats,
     parts: Mapping[str, Floats],
     formula: str,
@@ -211,12 +229,12 @@ def mixed(
     question : Question
     chances : ndarray of float64, shape (K,)
         Sum to one.
-    may, recommended, score, parts, formula
+    may, recommended, lower, score, parts, formula
         As in ``act``.
     """
     if question.draws is None:
         chosen, reason, propensity = _recommendation(recommended)
-        return Answer(chosen, recommended, reason, propensity, score, parts, formula)
+        return Answer(chosen, recommended, reason, propensity, lower, score, parts, formula)
     explore_draw, withhold_draw = question.draws
     count = len(chances)
     edges = np.cumsum(chances)
@@ -231,7 +249,7 @@ def mixed(
         chosen, reason = picked, Reason.APPLIED if may[picked] else Reason.EXPLORED
     given = share * float(chances[may].sum()) / count
     kept = float(chances[chosen]) * (1.0 - share if may[chosen] else 1.0)
-    return Answer(chosen, recommended, reason, given + kept, score, parts, formula)
+    return Answer(chosen, recommended, reason, given + kept, lower, score, parts, formula)
 
 
 def _recommendation(recommended: int | None) -> tuple[int | None, Reason, float]:

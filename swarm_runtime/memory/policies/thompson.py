@@ -1,9 +1,9 @@
 """Thompson sampling: each candidate's chance is the probability that it is the best. Pure.
 
 What is known of a candidate is a normal law: mean and standard error of the nearest outcomes, with
-one pseudo-outcome of mean zero and variance one (Thompson, Biometrika 25, 1933). Usually one number
-is drawn from each law and the largest wins; then nobody knows the probability of what was chosen.
-Here that probability is computed first, and the candidate is drawn from it with one uniform draw:
+half a pseudo-outcome of mean zero and variance one (Thompson, Biometrika 25, 1933). Usually one
+number is drawn from each law and the largest wins; then nobody knows the probability of what was
+chosen. Here that probability is computed first, and the candidate is drawn from it by one lot:
 
     P(i is best) = ∫ φ((x - μᵢ)/σᵢ)/σᵢ · Πⱼ≠ᵢ Φ((x - μⱼ)/σⱼ) dx
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_ndtr
 
-from swarm_runtime.memory.policies.protocol import Answer, Question, cleared, held, mixed
+from swarm_runtime.memory.policies.protocol import PRIOR, Answer, Question, cleared, held, mixed
 
 __all__ = ["Thompson", "chances_of_best"]
 
@@ -62,7 +62,7 @@ class Thompson:
         outcome had variance one.
     """
 
-    exploration: float = 0.5
+    exploration: float = 0.15
     name: str = "thompson"
     needs_belief: bool = False
 
@@ -70,16 +70,18 @@ class Thompson:
         """Choose for one context."""
         estimates = question.estimates
         outcomes = estimates.outcomes[0]
-        mean = estimates.mean[0] * outcomes / (outcomes + 1.0)
-        error = 1.0 / np.sqrt(outcomes + 1.0)
+        mean = estimates.mean[0] * outcomes / (outcomes + PRIOR)
+        error = 1.0 / np.sqrt(outcomes + PRIOR)
         chances = chances_of_best(mean, self.exploration * error)
         may = cleared(question)
+        lower = estimates.lower_bound(question.settings.bound_z)[0]
         return mixed(
             question,
             chances,
             may,
-            held(estimates.lower_bound(question.settings.bound_z)[0], may),
+            held(lower, may),
+            lower=lower,
             score=chances,
             parts={"mean": mean, "standard_error": error},
-            formula="probability of being the best, with one pseudo-outcome of 0",
+            formula=f"probability of being the best, at {self.exploration:g}·standard error",
         )

@@ -1,8 +1,8 @@
 """Upper confidence bound over the neighbourhood: take what may still be best. Pure.
 
-The score is the mean excess reward of the nearest outcomes, drawn towards zero by one
+The score is the mean excess reward of the nearest outcomes, drawn towards zero by half a
 pseudo-outcome, plus an allowance that shrinks as outcomes come in (Auer et al., Machine Learning
-47, 2002; here with outcomes counted by the similarity of their contexts). What is new in a
+47, 2002; here with outcomes counted by the nearness of their contexts). What is new in a
 neighbourhood is tried because its allowance is large, and dropped as soon as it disappoints.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm_runtime.memory.policies.protocol import Answer, Question, act, cleared, held
+from swarm_runtime.memory.policies.protocol import PRIOR, Answer, Question, act, cleared, held
 
 __all__ = ["Ucb"]
 
@@ -27,7 +27,7 @@ class Ucb:
         Standard errors that are added to the mean.
     """
 
-    exploration: float = 0.5
+    exploration: float = 0.2
     name: str = "ucb"
     needs_belief: bool = False
 
@@ -35,8 +35,8 @@ class Ucb:
         """Choose for one context."""
         estimates = question.estimates
         outcomes = estimates.outcomes[0]
-        mean = estimates.mean[0] * outcomes / (outcomes + 1.0)
-        error = 1.0 / np.sqrt(outcomes + 1.0)
+        mean = estimates.mean[0] * outcomes / (outcomes + PRIOR)
+        error = 1.0 / np.sqrt(outcomes + PRIOR)
         score = mean + self.exploration * error
         may = cleared(question)
         lower = estimates.lower_bound(question.settings.bound_z)[0]
@@ -45,7 +45,8 @@ class Ucb:
             int(score.argmax()),
             may,
             held(lower, may),
+            lower=lower,
             score=score,
             parts={"mean": mean, "standard_error": error},
-            formula=f"mean + {self.exploration:g}·standard error, with one pseudo-outcome of 0",
+            formula=f"mean + {self.exploration:g}·standard error",
         )

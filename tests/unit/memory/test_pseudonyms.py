@@ -1,4 +1,4 @@
-"""Anonymised records say what worked, and nothing of who found out, about what, and exactly when."""
+"""Anonymised records say what worked, and not who found out, about what and exactly when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swarm_runtime.memory.bundle import Contents, Header, pack
 from swarm_runtime.memory.bundle_reading import opened, outline
 from swarm_runtime.memory.contexts import ContextReader
 from swarm_runtime.memory.pattern import pattern_id, space_to_json
-from swarm_runtime.memory.pseudonyms import Anonymity, anonymised, with_origin
+from swarm_runtime.memory.pseudonyms import Anonymity, anonymised, anonymised_header, with_origin
 from swarm_runtime.memory.records import ALWAYS, Annotation, Item, Link, Tombstone, Usage, Verdict
 from swarm_runtime.memory.trajectory import Trajectory
 from tests.annotations import annotations, item, link, tombstone, usage, verdict
@@ -191,7 +191,13 @@ def test_tombstones_of_patterns_of_experiences_stay() -> None:
     assert isinstance(stone, Tombstone) and stone.target == pattern
 
 
-@settings(deadline=None, max_examples=60)
+def test_the_header_names_no_bank_and_no_time_of_day() -> None:
+    header = Header(777, "tests", bank="mine", kept_from_s=5, dimension=64)
+    told_of = anonymised_header(header)
+    assert told_of == Header(DAY_S, "tests", kept_from_s=DAY_S, dimension=64, anonymised=True)
+
+
+@settings(deadline=None, max_examples=40)
 @given(found=st.lists(annotations(), max_size=8))
 def test_any_annotations_can_be_anonymised_and_given_an_origin(found: list[Annotation]) -> None:
     by_name = {(one.kind, one.id): one for one in found}

@@ -1,65 +1,41 @@
-"""The command line: ``swarm``. A thin door over ``api``; no logic of its own.
-
-Results go to standard output, all else to standard error. Exit codes: 0 done; 1 a fault of the
-program; 2 something the user gave is wrong; 3 faults could not be masked, so there is no result;
-4 a bank's file is damaged; 5 a strategy looks ahead (``check-strategy``); 130 interrupted.
-
-Everything heavy is imported inside the commands, so that ``--help`` answers at once.
-"""
+"""Commands of runs: run, resume, report, check-strategy. Thin over ``api``."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from swarm_runtime import __version__
-from swarm_runtime.config import Settings, load
-from swarm_runtime.errors import ConfigError, SwarmError
+from swarm_runtime.cli.shared import ERRORS, AsJson, print_json
+from swarm_runtime.errors import ConfigError
 
-__all__ = ["app", "main"]
+if TYPE_CHECKING:
+    from swarm_runtime.config import Settings
 
-app = typer.Typer(
-    name="swarm",
-    help="A learning swarm of trading agents: replays history, with and without a memory.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+__all__ = ["register"]
 
 _LOOKS_AHEAD = 5
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run's folder.")]
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
+def register(app: typer.Typer) -> None:
+    """Add the commands to a group."""
+    app.command(
+        epilog="Examples: [bold]swarm run[/]   "
+        "[bold]swarm run --data prices/ --agents 10 --topology star --memory compare[/]   "
+        "[bold]swarm run --shell local --set data.source=placebo --json[/]"
+    )(run)
+    app.command()(resume)
+    app.command()(report)
+    app.command("check-strategy")(check_strategy)
 
 
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Options of every command."""
-
-
-@app.command(
-    epilog="Examples: [bold]swarm run[/]   "
-    "[bold]swarm run --data prices/ --agents 10 --topology star --memory compare[/]   "
-    "[bold]swarm run --shell local --set data.source=placebo --json[/]"
-)
 def run(
     config: Annotated[str | None, typer.Option(metavar="FILE", help="TOML or YAML file.")] = None,
     preset: Annotated[str | None, typer.Option(help="development, staging or production.")] = None,
@@ -110,39 +86,36 @@ def run(
         "data.stop": stop,
         "data.repair": repair,
     }
-    with _one_line_errors():
-        overrides = {name: value for name, value in given.items() if value is not None}
-        chosen = load(
-            file=config, preset=preset, overrides={**overrides, **_assignments(settings or [])}
-        )
-        from swarm_runtime import api
+    from swarm_runtime.config import load
 
-        with _progress(chosen) as progress:
-            result = api.run(chosen, out=out, progress=progress)
-        _show(result.report, result.folder, as_json)
+    overrides = {name: value for name, value in given.items() if value is not None}
+    chosen = load(
+        file=config, preset=preset, overrides={**overrides, **_assignments(settings or [])}
+    )
+    # After the settings: who mistyped one need not wait for the whole program.
+    from swarm_runtime import api
+
+    with _progress(chosen) as progress:
+        result = api.run(chosen, out=out, progress=progress)
+    _show(result.report, result.folder, as_json)
 
 
-@app.command()
 def resume(run_dir: RunDir, as_json: AsJson = False) -> None:
     """Go on with a run that did not come to its end."""
-    with _one_line_errors():
-        from swarm_runtime import api
+    from swarm_runtime import api
 
-        with _progress(None) as progress:
-            result = api.resume(run_dir, progress=progress)
-        _show(result.report, result.folder, as_json)
+    with _progress(None) as progress:
+        result = api.resume(run_dir, progress=progress)
+    _show(result.report, result.folder, as_json)
 
 
-@app.command()
 def report(run_dir: RunDir, as_json: AsJson = False) -> None:
     """Print the report of a finished run."""
-    with _one_line_errors():
-        from swarm_runtime import api
+    from swarm_runtime import api
 
-        _show(api.read_report(run_dir), run_dir, as_json)
+    _show(api.read_report(run_dir), run_dir, as_json)
 
 
-@app.command("check-strategy")
 def check_strategy(
     file: Annotated[
         str,
@@ -152,18 +125,12 @@ def check_strategy(
     ],
 ) -> None:
     """Tell whether a strategy looks ahead: its past must not change with the future."""
-    with _one_line_errors():
-        from swarm_runtime import api
+    from swarm_runtime import api
 
-        found = api.check_strategy(file)
-        typer.echo(str(found))
+    found = api.check_strategy(file)
+    typer.echo(str(found))
     if not found.ok:
         raise typer.Exit(_LOOKS_AHEAD)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
 
 
 def _words(text: str | None) -> list[str] | None:
@@ -180,29 +147,16 @@ def _assignments(pairs: list[str]) -> dict[str, Any]:
             raise ConfigError("--set", pair, "write NAME=VALUE, e.g. --set memory.bound_z=2")
         try:
             found[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             found[name] = value
     return found
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Turn our errors into one clear message and an exit code."""
-    try:
-        yield
-    except SwarmError as error:
-        _errors.print(f"swarm: {error}", style="red", markup=False)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        _errors.print("swarm: interrupted", style="red")
-        raise typer.Exit(130) from None
 
 
 @contextlib.contextmanager
 def _progress(settings: Settings | None) -> Iterator[Callable[[str, int, int], None] | None]:
     """Show a bar per arm on a terminal, and a line per tenth elsewhere."""
     where = "" if settings is None else f" on {settings.shell}"
-    if not _errors.is_terminal:
+    if not ERRORS.is_terminal:
         shown: dict[str, int] = {}
 
         def say(arm: str, done: int, count: int) -> None:
@@ -222,7 +176,7 @@ def _progress(settings: Settings | None) -> Iterator[Callable[[str, int, int], N
         TextColumn("rounds"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=_errors) as bars:
+    with Progress(*columns, console=ERRORS) as bars:
         waiting = bars.add_task(f"starting{where}", total=None)
         tasks: dict[str, Any] = {}
 
@@ -237,13 +191,9 @@ def _progress(settings: Settings | None) -> Iterator[Callable[[str, int, int], N
 
 def _show(found: dict[str, Any], folder: Path, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        print_json(found)
         return
     from swarm_runtime.report.terminal import print_report
 
     print_report(found, Console(highlight=False))
     typer.echo(f"page   {folder / 'report.html'}")
-
-
-if __name__ == "__main__":
-    main()

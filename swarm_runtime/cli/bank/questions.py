@@ -1,0 +1,453 @@
+"""Commands that ask a bank and change nothing.
+
+Above: ``bank``. Below: ``memory.bank``; ``words`` prints what it answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swarm_runtime.cli.bank import words
+from swarm_runtime.cli.bank.arguments import (
+    AsOf,
+    Bank,
+    ContextJson,
+    ContextPairs,
+    ContextText,
+    Count,
+    Domain,
+    TaskTypeFilter,
+    bank_file,
+    context_of,
+    hint,
+    moment,
+    names_of,
+    now_s,
+    opened,
+    share,
+)
+from swarm_runtime.cli.bank.group import app, notes
+from swarm_runtime.cli.shared import AsJson, print_json, remark
+from swarm_runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from swarm_runtime.memory.bank import ReasoningBank
+    from swarm_runtime.memory.search import Filters, Found
+    from swarm_runtime.memory.trajectory import Context
+
+__all__ = ["audit", "explain", "items", "judgements", "recommend", "search", "stats"]
+
+#: In place of "all": more items than these belong to no type of task.
+_ALL = 1_000_000
+
+
+@app.command(
+    epilog=notes(
+        "swarm bank stats bank.db",
+        keys="path uuid format size_bytes counts patterns agents space kept_from_s task_types",
+    )
+)
+def stats(bank: Bank, as_json: AsJson = False) -> None:
+    """Say what a bank holds: records by kind, types of task, size. Fast at any size."""
+    from swarm_runtime.memory.overview import overview
+    from swarm_runtime.memory.plain import plain
+
+    path = bank_file(bank)
+    with opened(bank):
+        found = overview(path)
+    if as_json:
+        print_json(plain(found))
+    else:
+        words.print_overview(found)
+
+
+@app.command(
+    epilog=notes(
+        "swarm bank search bank.db -c site=example.org -c hour=14",
+        "swarm bank search bank.db --task-type fetch --min-confidence 0.5 --min-usage 3",
+        "swarm bank search bank.db --text 'fetch a page' --known-from 2023-11-01 --count 3 --json",
+        keys="pattern similarity score confidence sentence",
+        many=True,
+    )
+)
+def search(
+    bank: Bank,
+    pairs: ContextPairs = None,
+    text: ContextText = None,
+    context_json: ContextJson = None,
+    task_type: TaskTypeFilter = None,
+    domain: Domain = None,
+    approach: Annotated[
+        str | None, typer.Option("--approach", metavar="NAME", help="Only this approach.")
+    ] = None,
+    minimum_confidence: Annotated[
+        float, typer.Option("--min-confidence", parser=share, metavar="SHARE", help="From 0 to 1.")
+    ] = 0.0,
+    minimum_usage: Annotated[
+        int, typer.Option("--min-usage", min=0, max=2**31, help="Outcomes at least.")
+    ] = 0,
+    known_from: Annotated[
+        int | None,
+        typer.Option(
+            "--known-from", parser=moment, metavar="TIME", help="Newest outcome from then on."
+        ),
+    ] = None,
+    known_until: Annotated[
+        int | None,
+        typer.Option(
+            "--known-until", parser=moment, metavar="TIME", help="Newest outcome by then."
+        ),
+    ] = None,
+    count: Count = 10,
+    diversity: Annotated[
+        float | None,
+        typer.Option(
+            "--diversity",
+            parser=share,
+            metavar="SHARE",
+            help="1 goes by similarity alone, less by difference too; memory.diversity if unset.",
+            show_default=False,
+        ),
+    ] = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find patterns by context, behind filters; without a context the most confident ones.
+
+    In the bank of a run a context names features of its space by word or number, as many as you
+    like: -c trend=rising.
+    """
+    from swarm_runtime.memory.plain import plain
+    from swarm_runtime.memory.search import Filters
+
+    context = context_of(pairs, text, context_json)
+    filters = Filters(
+        task_type, domain, approach, minimum_confidence, minimum_usage, known_from, known_until
+    )
+    with opened(bank) as asked:
+        found = _found(asked, context, filters, count, diversity, as_of)
+        if not found:
+            _refuse_unknown(bank, asked, task_type, domain, approach)
+    if as_json:
+        print_json(plain(found))
+    else:
+        words.print_found(found, of_context=context is not None)
+
+
+@app.command(
+    epilog=notes(
+        "swarm bank recommend bank.db --task-type fetch --candidates mirror,origin"
+        " -c site=example.org -c hour=14",
+        "swarm bank recommend bank.db --task-type fetch -c site=example.org --explain",
+        "swarm bank recommend bank.db --task-type fetch --candidates mirror,origin"
+        " --as-of 2023-11-15 --json",
+        keys="approach recommended reason why propensity confidence candidates evidence as_of_s",
+    )
+)
+def recommend(
+    bank: Bank,
+    task_type: Annotated[str, typer.Option("--task-type", metavar="NAME", help="Of the task.")],
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            "--candidates",
+            metavar="A,B",
+            help="Approaches to choose from; all that were ever tried if unset.",
+            show_default=False,
+        ),
+    ] = None,
+    pairs: ContextPairs = None,
+    text: ContextText = None,
+    context_json: ContextJson = None,
+    domain: Domain = None,
+    as_of: AsOf = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show every candidate, and the evidence.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say which approach to take, and why; or abstain where nothing is known well enough."""
+    from swarm_runtime.memory.plain import plain
+
+    context = context_of(pairs, text, context_json) or {}
+    names = None if candidates is None else names_of("--candidates", candidates)
+    with opened(bank) as asked:
+        known = asked.approaches(task_type, domain=domain)
+        if names is None and not known:
+            _refuse_unknown(bank, asked, task_type, domain, None)
+            raise ConfigError("--candidates", None, "no approach was ever tried; name some")
+        answer = asked.recommend(
+            task_type,
+            _in_space(asked, context),
+            names or known,
+            now_s() if as_of is None else as_of,
+            domain=domain,
+            explain=explain,
+        )
+        _remark_on_names(bank, asked, task_type, domain, names or known, known)
+    if as_json:
+        print_json(plain(answer))
+    else:
+        words.print_recommendation(answer, explained=explain)
+
+
+@app.command(
+    epilog=notes(
+        "swarm bank explain bank.db {pattern}",
+        "swarm bank explain bank.db {pattern:.6} --most 5 --json",
+        keys="pattern sentence outcomes",
+    )
+)
+def explain(
+    bank: Bank,
+    pattern: Annotated[
+        str,
+        typer.Argument(metavar="PATTERN", help="A pattern's id, or as much of it as only one has."),
+    ],
+    most: Annotated[
+        int, typer.Option("--most", "-n", min=0, max=100_000, help="Outcomes that are named.")
+    ] = 20,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a pattern knows, and which outcomes it rests on."""
+    from swarm_runtime.memory.plain import plain
+
+    with opened(bank) as asked:
+        id_ = pattern_named(asked, pattern, as_of)
+        found = asked.explain(id_, as_of=as_of, most=most)
+    if as_json:
+        print_json(plain(found))
+    else:
+        words.print_explanation(found)
+
+
+@app.command(
+    epilog=notes(
+        "swarm bank items bank.db --task-type fetch",
+        "swarm bank items bank.db --task-type fetch -c site=example.org --experiences 2 --json",
+        keys="item similarity support sentence",
+        many=True,
+    )
+)
+def items(
+    bank: Bank,
+    task_type: Annotated[str, typer.Option("--task-type", metavar="NAME", help="Of the task.")],
+    pairs: ContextPairs = None,
+    text: ContextText = None,
+    context_json: ContextJson = None,
+    domain: Domain = None,
+    experiences: Annotated[
+        int, typer.Option("--experiences", min=1, max=_ALL, help="How many bring their items.")
+    ] = 1,
+    minimum_similarity: Annotated[
+        float,
+        typer.Option(
+            "--min-similarity",
+            parser=share,
+            metavar="SHARE",
+            help="Tasks less similar have nothing to say.",
+        ),
+    ] = 0.3,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is worth knowing for a task, in words; without a context all that is known."""
+    from swarm_runtime.memory.plain import plain
+
+    context = context_of(pairs, text, context_json)
+    at_s = now_s() if as_of is None else as_of
+    if context is None:
+        experiences, minimum_similarity = _ALL, -1.0
+    with opened(bank) as asked:
+        found = asked.items(
+            task_type,
+            context or {},
+            at_s,
+            domain=domain,
+            experiences=experiences,
+            minimum_similarity=minimum_similarity,
+        )
+        if not found:
+            _refuse_unknown(bank, asked, task_type, domain, None)
+    if as_json:
+        print_json(plain(found))
+    else:
+        words.print_items(found, of_context=context is not None)
+
+
+@app.command(
+    epilog=notes(
+        "swarm bank audit bank.db",
+        "swarm bank audit bank.db --as-of 2023-12-31 --json",
+        keys="counts size_bytes patterns places mean_confidence doubtful_share single_share"
+        " outcomes_by_agent weights newest_s findings",
+    )
+)
+def audit(bank: Bank, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Say how good the knowledge is, whose it is, and what should be looked at."""
+    from swarm_runtime.memory.plain import plain
+
+    with opened(bank) as asked:
+        found = asked.upkeep.audit(as_of)
+    if as_json:
+        print_json(plain(found))
+    else:
+        words.print_audit(found)
+
+
+@app.command(
+    epilog=notes(
+        "swarm bank judgements bank.db --count 5",
+        "swarm bank judgements bank.db --task-type fetch --json",
+        keys="trajectory task_type approach agent judge verdict confidence reason known_at_s"
+        " cost_usd",
+        many=True,
+    )
+)
+def judgements(
+    bank: Bank,
+    task_type: TaskTypeFilter = None,
+    count: Count = 20,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """List how single tries were judged, the newest first: with their outcome, and again later."""
+    from swarm_runtime.memory.plain import plain
+
+    with opened(bank) as asked:
+        found = asked.judgements(task_type=task_type, as_of=as_of, most=count)
+        if not found:
+            _refuse_unknown(bank, asked, task_type, None, None)
+    if as_json:
+        print_json(plain(found))
+    else:
+        words.print_judgements(found)
+
+
+# --- names and contexts --------------------------------------------------------------------------
+
+
+def pattern_named(bank: ReasoningBank, given: str, as_of_s: int | None) -> str:
+    """Return the id of the pattern that an id, or its beginning, names.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or several.
+    """
+    try:
+        return bank.explain(given, as_of=as_of_s, most=0).pattern.id
+    except ConfigError:
+        ids = [one.id for one in bank.patterns(as_of=as_of_s)]
+    near = [one for one in ids if given and one.startswith(given.lower())]
+    if len(near) == 1:
+        return near[0]
+    if near:
+        raise ConfigError(
+            "PATTERN", given, f"{len(near)} patterns begin with it, e.g. {near[0]} and {near[1]}"
+        )
+    raise ConfigError(
+        "PATTERN", given, f"nothing is known of a pattern of this id.{hint(given, ids)}"
+    )
+
+
+def _found(
+    bank: ReasoningBank,
+    context: Context | None,
+    filters: Filters,
+    count: int,
+    diversity: float | None,
+    as_of_s: int | None,
+) -> list[Found]:
+    """Return patterns of open contexts and of the declared space, whichever are asked about."""
+    from swarm_runtime.memory.cell_search import search_cells
+
+    space = bank.space
+    features = {one.name for one in space.features} if space is not None else set()
+    found: list[Found] = []
+    if space is not None and (context is None or features & context.keys()):
+        found = search_cells(bank.patterns(as_of=as_of_s), space, context or {}, filters, count)
+        if context is not None:
+            return found
+    found += bank.search(
+        context,
+        task_type=filters.task_type,
+        domain=filters.domain,
+        approach=filters.approach,
+        minimum_confidence=filters.minimum_confidence,
+        minimum_usage=filters.minimum_usage,
+        known_from_s=filters.known_from_s,
+        known_until_s=filters.known_until_s,
+        count=count,
+        diversity=diversity,
+        as_of=as_of_s,
+    )
+    if context is None:
+        found.sort(key=lambda one: (-one.confidence.value, one.pattern.id))
+    return found[:count]
+
+
+def _in_space(bank: ReasoningBank, context: dict[str, float | str]) -> Context:
+    """Return a context as the bank's space wants it: words of its features as numbers."""
+    from swarm_runtime.memory.cell_search import in_numbers
+
+    space = bank.space
+    if space is None:
+        return context
+    missing = sorted({one.name for one in space.features} - context.keys())
+    if missing and len(missing) < len(space.features):
+        raise ConfigError(
+            "--context",
+            ", ".join(sorted(context)),
+            f"the bank's space also has {', '.join(missing)}; name all of its features",
+        )
+    return in_numbers(context, space)
+
+
+def _refuse_unknown(
+    bank: str,
+    asked: ReasoningBank,
+    task_type: str | None,
+    domain: str | None,
+    approach: str | None,
+) -> None:
+    """Raise ConfigError where nothing was found because a name was never recorded."""
+    from swarm_runtime.memory.overview import names_in
+
+    names = names_in(bank_file(bank))
+    for option, value, known in (
+        ("--task-type", task_type, names.task_types),
+        ("--domain", domain, names.domains),
+    ):
+        if value is not None and known and value not in known:
+            raise ConfigError(option, value, f"nothing is recorded of it.{hint(value, known)}")
+    if approach is not None:
+        wanted = names.task_types if task_type is None else (task_type,)
+        known = tuple(sorted({one for kind in wanted for one in asked.approaches(kind)}))
+        if known and approach not in known:
+            raise ConfigError(
+                "--approach", approach, f"nothing is recorded of it.{hint(approach, known)}"
+            )
+
+
+def _remark_on_names(
+    bank: str,
+    asked: ReasoningBank,
+    task_type: str,
+    domain: str | None,
+    candidates: list[str],
+    known: list[str],
+) -> None:
+    """Say which names were never recorded: a cold start, or a mistake."""
+    if not known:
+        try:
+            _refuse_unknown(bank, asked, task_type, domain, None)
+        except ConfigError as problem:
+            remark(str(problem))
+        return
+    for name in candidates:
+        if name not in known:
+            remark(f"--candidates: nothing is recorded of {name!r}.{hint(name, known)}")

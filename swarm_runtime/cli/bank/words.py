@@ -1,0 +1,276 @@
+"""What a bank answered, as sentences and short tables for people.
+
+Above: the modules of the commands. Below: ``shared``, which prints.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from swarm_runtime.cli.shared import print_line, print_table
+
+if TYPE_CHECKING:
+    from swarm_runtime.memory.judgements import Judgement
+    from swarm_runtime.memory.overview import Overview
+    from swarm_runtime.memory.patterns import Explanation
+    from swarm_runtime.memory.recommendation import Recommendation
+    from swarm_runtime.memory.search import Found
+    from swarm_runtime.memory.shelf import FoundItem
+    from swarm_runtime.memory.upkeep import Audit
+
+__all__ = [
+    "plural",
+    "print_audit",
+    "print_explanation",
+    "print_found",
+    "print_items",
+    "print_judgements",
+    "print_overview",
+    "print_recommendation",
+    "size",
+    "when",
+]
+
+_VERDICTS = {1: "success", -1: "failure", 0: "abstains"}
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def when(seconds: int | None) -> str:
+    """Return a moment in UTC; as seconds where no calendar has it."""
+    if seconds is None:
+        return "–"
+    try:
+        return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M}"
+    except (OverflowError, OSError, ValueError):
+        return f"{seconds} s"
+
+
+def size(count: int) -> str:
+    """Return bytes in the unit that people read."""
+    value = float(count)
+    for unit in _UNITS:
+        if value < 1_000 or unit == _UNITS[-1]:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1_000
+    raise AssertionError("the last unit holds everything")
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def print_overview(found: Overview) -> None:
+    """Print what a bank's file holds."""
+    print_line(
+        f"{found.path}: {size(found.size_bytes)}, format {found.format},"
+        f" {plural(found.agents, 'agent')}, {plural(found.patterns, 'pattern')} of single tries"
+    )
+    counts = [f"{name} {count}" for name, count in sorted(found.counts.items()) if count]
+    print_line(f"records: {', '.join(counts) or 'none'}")
+    if found.space is not None:
+        print_line(f"space of contexts: {', '.join(found.space)}")
+    if found.kept_from_s is not None:
+        print_line(f"single tries known by {when(found.kept_from_s)} are kept as statistics alone")
+    if found.task_types:
+        print_table(
+            ("Task type", "Tries", "Batches", "Folded", "Agents", "Known from", "Until", "Domain"),
+            [
+                (
+                    one.task_type,
+                    str(one.trajectories),
+                    str(one.experiences),
+                    str(one.folded),
+                    str(one.agents),
+                    when(one.first_known_s),
+                    when(one.last_known_s),
+                    one.domain,
+                )
+                for one in found.task_types
+            ],
+            numbers=4,
+        )
+
+
+def print_found(found: Sequence[Found], *, of_context: bool) -> None:
+    """Print patterns that were found."""
+    if not found:
+        print_line("No pattern passes.")
+        return
+    print_table(
+        (
+            "Pattern",
+            "Similar",
+            "Confidence",
+            "Excess σ",
+            "95 %",
+            "Outcomes",
+            "Task",
+            "Approach",
+            "Where",
+        ),
+        [
+            (
+                one.pattern.id,
+                f"{one.similarity:.2f}" if of_context else "–",
+                f"{one.confidence.value:.2f}",
+                f"{one.pattern.mean_excess:+.2f}",
+                f"{one.pattern.interval[0]:+.2f} to {one.pattern.interval[1]:+.2f}",
+                str(one.pattern.outcomes),
+                one.pattern.task_type,
+                one.pattern.approach,
+                _where(one.pattern.context),
+            )
+            for one in found
+        ],
+        numbers=5,
+    )
+
+
+def print_recommendation(found: Recommendation, *, explained: bool) -> None:
+    """Print what to do, and why; with every candidate and the evidence."""
+    if found.approach is not None:
+        print_line(found.approach, style="bold")
+    print_line(found.why)
+    if not explained:
+        return
+    print_line("")
+    print_table(
+        ("Candidate", "Outcomes", "Excess σ", "Lower bound", "Confidence"),
+        [
+            (
+                one.approach,
+                f"{one.outcomes:.1f}",
+                f"{one.mean:+.2f}",
+                f"{one.lower_bound:+.2f}" if one.outcomes else "–",
+                f"{one.confidence.value:.2f}",
+            )
+            for one in found.candidates
+        ],
+        numbers=4,
+    )
+    if found.evidence:
+        print_line("")
+        print_table(
+            (
+                "Evidence",
+                "Similar",
+                "Outcomes",
+                "Successes",
+                "Failures",
+                "Excess σ",
+                "Agents",
+                "Newest",
+                "Where",
+            ),
+            [
+                (
+                    one.pattern_id,
+                    f"{one.similarity:.2f}",
+                    str(one.trials),
+                    str(one.successes),
+                    str(one.failures),
+                    f"{one.mean_excess:+.2f}",
+                    str(len(one.agents)),
+                    when(one.last_known_s),
+                    _where(one.context),
+                )
+                for one in found.evidence
+            ],
+            numbers=6,
+        )
+
+
+def print_explanation(found: Explanation) -> None:
+    """Print what a pattern knows, and its outcomes."""
+    print_line(found.sentence)
+    print_line(f"found by {_some(found.pattern.agents)}")
+    if found.outcomes:
+        print_line("")
+        print_table(
+            ("Outcome", "Excess σ", "Verdict", "Known at", "Agent", "Subject", "How"),
+            [
+                (
+                    one.source,
+                    f"{one.excess:+.2f}",
+                    _VERDICTS[one.verdict],
+                    when(one.known_at_s),
+                    one.agent,
+                    one.subject,
+                    "carried out" if one.actual else "computed afterwards",
+                )
+                for one in found.outcomes
+            ],
+            numbers=1,
+        )
+
+
+def print_items(found: Sequence[FoundItem], *, of_context: bool) -> None:
+    """Print what is worth knowing."""
+    if not found:
+        print_line("Nothing is worth knowing for a task like this." if of_context else "No items.")
+    for one in found:
+        near = f"{one.similarity:.2f} similar: " if of_context else ""
+        print_line(f"- {near}{one.sentence()}")
+
+
+def print_audit(found: Audit) -> None:
+    """Print how good a bank is."""
+    mean = "–" if found.patterns == 0 else f"{found.mean_confidence:.2f}"
+    print_line(
+        f"{plural(found.patterns, 'pattern')} in {plural(found.places, 'context')},"
+        f" {size(found.size_bytes)}; mean confidence {mean}, {found.doubtful_share:.0%} below 0.5,"
+        f" {found.single_share:.0%} rest on one outcome; newest {when(found.newest_s)}"
+    )
+    if found.outcomes_by_agent:
+        print_line("")
+        print_table(
+            ("Agent", "Outcomes", "Counts"),
+            [
+                (agent, str(count), f"{found.weights.get(agent, 1.0):.0%}")
+                for agent, count in found.outcomes_by_agent.items()
+            ],
+            numbers=2,
+        )
+    print_line("")
+    for one in found.findings:
+        print_line(f"- {one}")
+    if not found.findings:
+        print_line("Nothing needs to be looked at.")
+
+
+def print_judgements(found: Sequence[Judgement]) -> None:
+    """Print verdicts on single tries."""
+    if not found:
+        print_line("No judgements.")
+        return
+    print_table(
+        ("Try", "Sure", "Verdict", "Known at", "Judge", "Task", "Approach", "Agent", "Reason"),
+        [
+            (
+                one.trajectory,
+                f"{one.confidence:.2f}",
+                _VERDICTS[one.verdict],
+                when(one.known_at_s),
+                one.judge,
+                one.task_type,
+                one.approach,
+                one.agent,
+                one.reason,
+            )
+            for one in found
+        ],
+        numbers=1,
+    )
+
+
+def _where(context: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {word}" for name, word in sorted(context.items())) or "anywhere"
+
+
+def _some(names: Iterable[str], most: int = 5) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more

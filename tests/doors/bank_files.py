@@ -1,0 +1,50 @@
+"""The files that the help of ``swarm bank`` speaks of, and files that are no banks."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from swarm_runtime.cli import app
+from tests.banks import make_bank, page_tries, write_lines
+
+__all__ = ["make_bad_files", "make_files"]
+
+
+def make_files(folder: Path) -> None:
+    """Write a bank, a backup, tries, keys and bundles."""
+    make_bank(folder / "bank.db")
+    shutil.copy(folder / "bank.db", folder / "backup.db")
+    write_lines(folder / "tries.jsonl", page_tries(3, prefix="run2"))
+    bank, key = str(folder / "bank.db"), str(folder / "my.key")
+    for arguments in (
+        ["keygen", key, "--name", "me"],
+        ["export", bank, str(folder / "signed.bundle"), "--sign", key],
+        ["export", bank, str(folder / "unsigned.bundle")],
+    ):
+        done = CliRunner().invoke(app, ["bank", *arguments])
+        assert done.exit_code == 0, done.output
+    shutil.copy(f"{key}.pub", folder / "trusted.keys")
+
+
+def make_bad_files(folder: Path) -> None:
+    """Write what is no bank, and banks that were damaged."""
+    (folder / "empty.db").touch()
+    (folder / "foreign.txt").write_text("A shopping list: apples, pears.\n" * 200)
+    with closing(sqlite3.connect(folder / "foreign.db")) as other:
+        other.execute("CREATE TABLE prices (day TEXT, price REAL)")
+        other.commit()
+    data = (folder / "bank.db").read_bytes()
+    (folder / "truncated.db").write_bytes(data[: len(data) // 2 + 100])
+    (folder / "head.db").write_bytes(data[:100])
+    middle = len(data) // 3
+    flipped = bytes(255 - byte for byte in data[middle : middle + 2_000])
+    (folder / "flipped.db").write_bytes(data[:middle] + flipped + data[middle + 2_000 :])
+    bundle = (folder / "unsigned.bundle").read_bytes()
+    (folder / "damaged.bundle").write_bytes(bundle[:300] + b"\0" + bundle[301:])
+    (folder / "bad.jsonl").write_text('{"id": "x"\n')
+    (folder / "folder").mkdir()
