@@ -335,7 +335,7 @@ class BankActor:
 
     def judgements(self, **which: Any) -> list[Judgement]:
         """Return how tries were judged; parameters as for ``ReasoningBank.judgements``."""
-        return self._log.call(lambda own: own.bank.judgements(**which))
+        return self._log.call(lambda own: own.bank.insight.judgements(**which))
 
     def counts(self) -> dict[str, int]:
         """Return how many records there are of each kind."""

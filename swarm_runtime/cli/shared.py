@@ -24,6 +24,7 @@ __all__ = [
     "ERRORS",
     "AsJson",
     "OneLineErrors",
+    "in_one_line",
     "print_json",
     "print_line",
     "print_table",
@@ -89,7 +90,7 @@ def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    ERRORS.print(f"swarm: {printable(message, _LONGEST)}", style="red")
+    ERRORS.print(f"swarm: {printable(in_one_line(message), _LONGEST)}", style="red")
     sys.exit(code)
 
 
@@ -101,6 +102,11 @@ def _fail_usage(error: Any) -> None:
         end = "" if message.endswith((".", "?", "!")) else "."
         _fail(f"{message}{end} See `{path} --help`.", int(error.exit_code))
     sys.exit(int(error.exit_code))
+
+
+def in_one_line(text: str) -> str:
+    """Return a text without breaks of lines."""
+    return " ".join(text.split())
 
 
 def printable(text: str, most: int | None = None) -> str:

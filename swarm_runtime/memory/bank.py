@@ -15,7 +15,8 @@ themselves from what has reached them. A recommendation uses only what was known
 
 The log in the store is the truth, all else is derived from it. A bank belongs to the thread that
 opened it; other processes may read and write the same file. What keeps it small, whole and safe is
-``bank.upkeep``; what carries knowledge from one bank to another, ``bank.exchange``.
+``bank.upkeep``; what it can say about its own knowledge, ``bank.insight``; what carries knowledge
+from one bank to another, ``bank.exchange``.
 Below: ``store``, ``derived``, ``safla``.
 """
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,9 +37,10 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience, Sealed, View
 from swarm_runtime.core.lessons import Lesson, lesson_of
 from swarm_runtime.errors import ConfigError
+from swarm_runtime.memory.credit import NOTHING_KNOWN, Uplift, chance_to_give
 from swarm_runtime.memory.derived import Derived
 from swarm_runtime.memory.embedding import Embedder
-from swarm_runtime.memory.judgements import Judgement
+from swarm_runtime.memory.insight import Insight
 from swarm_runtime.memory.log import SPACE, ExperienceStore
 from swarm_runtime.memory.pattern import ContextSpace, space_from_json, space_to_json
 from swarm_runtime.memory.patterns import Explanation, Pattern
@@ -60,6 +63,8 @@ from swarm_runtime.memory.upkeep import Upkeep
 from swarm_runtime.memory.vector_index import VectorIndex
 
 __all__ = ["ReasoningBank"]
+
+_GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 
 class ReasoningBank:
@@ -115,6 +120,7 @@ class ReasoningBank:
             Snapshots(folder, dimension, made_with) if folder else None,
         )
         self._recency = recency_table(self._settings.half_life_days)
+        self._insight = Insight(store, self._derived)
         self._closed = False
         cache = self._settings.cache
         self._answers: TTLCache[object, Recommendation | list[Found]] = TTLCache(
@@ -186,6 +192,11 @@ class ReasoningBank:
     def space(self) -> ContextSpace | None:
         """The declared space of contexts."""
         return self._space
+
+    @property
+    def insight(self) -> Insight:
+        """What it can say about its own knowledge: links, worth, doubts, items distilled."""
+        return self._insight
 
     @property
     def upkeep(self) -> Upkeep:
@@ -446,6 +457,7 @@ class ReasoningBank:
         domain: str | None = None,
         experiences: int = 1,
         minimum_similarity: float = 0.3,
+        draw: float | None = None,
     ) -> list[FoundItem]:
         """Return what is worth knowing for a task, learnt at tasks like it; none where none is.
 
@@ -462,15 +474,33 @@ class ReasoningBank:
             How many bring their items, three each at most. More was worse in the paper.
         minimum_similarity : float
             Cosine below which a task has nothing to say about this one.
+        draw : float or None
+            Uniform in [0, 1), for withholding some at random (they are returned, marked); None:
+            nothing is withheld, and what surely harms is not returned.
         """
         if experiences < 1 or not -1.0 <= minimum_similarity <= 1.0:
             raise ValueError(
                 f"experiences = {experiences!r}: 1 or more; minimum_similarity ="
                 f" {minimum_similarity!r}: from -1 to 1"
             )
-        return self._derived.find_items(
-            context, task_type, domain, as_of, experiences, minimum_similarity
+        credit = self._insight.credit(as_of_s=as_of)
+        harmful = self._insight.harmful(as_of)
+        found = self._derived.find_items(
+            context,
+            task_type,
+            domain,
+            as_of,
+            experiences,
+            minimum_similarity,
+            (lambda item: item.statement not in harmful) if draw is None and harmful else None,
         )
+        if draw is None:
+            return found
+        rate = self._settings.withheld_fraction
+        return [
+            _drawn(one, credit.get(one.item.statement, NOTHING_KNOWN), rate, draw + at * _GOLDEN)
+            for at, one in enumerate(found)
+        ]
 
     # --- what is known -----------------------------------------------------------------------
 
@@ -515,22 +545,6 @@ class ReasoningBank:
             raise ConfigError("pattern", pattern_id, "nothing is known of a pattern of this id")
         pattern, outcomes = known
         return Explanation(pattern, pattern.sentence(), tuple(outcomes[:most]))
-
-    def judgements(
-        self, *, task_type: str | None = None, as_of: int | None = None, most: int = 100
-    ) -> list[Judgement]:
-        """Return how tries were judged, the newest first: with the outcome, and later.
-
-        Parameters
-        ----------
-        task_type : str or None
-            None: any.
-        as_of : int or None
-            Only what was known by then; None: no limit.
-        most : int
-            How many are returned.
-        """
-        return self._derived.judgements(task_type, as_of, most)
 
     def approaches(self, task_type: str, *, domain: str | None = None) -> list[str]:
         """Return every approach to a type of task that was recorded, in order of names."""
@@ -593,6 +607,13 @@ class ReasoningBank:
             Names the first thing that is wrong.
         """
         return self._store.verify()
+
+
+def _drawn(found: FoundItem, credit: Uplift, withheld_fraction: float, draw: float) -> FoundItem:
+    """Give an item or withhold it, as a draw decides; one draw, shifted, is as good as several."""
+    chance = chance_to_give(credit, withheld_fraction)
+    given = draw % 1.0 < chance
+    return replace(found, given=given, propensity=chance if given else 1.0 - chance)
 
 
 def _agreed_space(store: ExperienceStore, space: ContextSpace | None) -> ContextSpace | None:

@@ -34,6 +34,7 @@ from swarm_runtime.memory.ranking import Reason
 from swarm_runtime.memory.records import Usage
 
 __all__ = [
+    "NOTHING_KNOWN",
     "Uplift",
     "Worth",
     "approach_uplifts",
@@ -100,6 +101,10 @@ class Uplift:
             f"{counts}: worth {self.difference:+.2f} σ an outcome ({self.level:.0%} between"
             f" {low:+.2f} and {high:+.2f}), so {words}."
         )
+
+
+#: Of what was never given or withheld.
+NOTHING_KNOWN = Uplift(0, 0, None, None, None, None)
 
 
 def worth(found: Uplift) -> Worth:

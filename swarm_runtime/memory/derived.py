@@ -21,14 +21,13 @@ from swarm_runtime.errors import ConfigError
 from swarm_runtime.memory.assessment import Assessed, Assessor, OutcomeColumns, PlaceColumns
 from swarm_runtime.memory.catalogue import LATEST, Catalogue
 from swarm_runtime.memory.contexts import ContextReader
-from swarm_runtime.memory.judgements import Judgement, judgements
 from swarm_runtime.memory.ledger import Recall
 from swarm_runtime.memory.log import ExperienceStore, Position, Record
 from swarm_runtime.memory.pattern import ContextSpace, pattern_id
 from swarm_runtime.memory.patterns import Outcome, Pattern, PatternFold, outcomes_of
 from swarm_runtime.memory.ranking import Statistics, recency_table
 from swarm_runtime.memory.recall import recall
-from swarm_runtime.memory.records import Item, Tombstone, Verdict
+from swarm_runtime.memory.records import Item, TargetKind, Tombstone, Verdict
 from swarm_runtime.memory.revisions import Revisions
 from swarm_runtime.memory.search import Filters, Found, Searcher
 from swarm_runtime.memory.shelf import FoundItem, Shelf
@@ -89,7 +88,7 @@ class Derived:
         self._store = store
         self._snapshots = snapshots
         self._settings = settings
-        self._reader = ContextReader(space)
+        self.reader = ContextReader(space)
         self._embedder = embedder
         self._new_index = new_index
         self._recency = recency_table(settings.half_life_days)
@@ -110,7 +109,7 @@ class Derived:
     ) -> Recall:
         """Return what was known by a moment of some candidates in contexts like one."""
         self.follow()
-        cell = self._reader.number(context)
+        cell = self.reader.number(context)
         if cell is not None and self._cells is not None:
             self._stand(as_of_s)
             return self._cells.recall(cell, task_type, candidates, domain)
@@ -179,6 +178,7 @@ class Derived:
         as_of_s: int,
         experiences: int,
         minimum_similarity: float,
+        keep: Callable[[Item], bool] | None = None,
     ) -> list[FoundItem]:
         """Return what the experiences nearest to a task teach; see ``shelf.Shelf.find``."""
         self.follow()
@@ -189,6 +189,7 @@ class Derived:
             as_of_s=as_of_s,
             experiences=experiences,
             minimum_similarity=minimum_similarity,
+            keep=keep,
         )
 
     # --- patterns ----------------------------------------------------------------------------
@@ -230,14 +231,29 @@ class Derived:
         taught = [
             one
             for record in self._tries_in_space(as_of_s)
-            for one in outcomes_of(record, key, self._reader)
+            for one in outcomes_of(record, key, self.reader)
             if one.actual or self._settings.shadow_teaches
         ]
         return found, sorted(taught, key=lambda one: (one.actual, one.known_at_s), reverse=True)
 
-    def judgements(self, task_type: str | None, as_of_s: int | None, most: int) -> list[Judgement]:
-        """Return verdicts on single tries, the newest first."""
-        return judgements(self._store, task_type, as_of_s, most)
+    def is_revoked(self, kind: TargetKind, target: str, as_of_s: int | None) -> bool:
+        """Return whether something is revoked at a moment; None: at the end of time."""
+        return self._revisions.revoked(kind, target, as_of_s)
+
+    def standing(self, one: Trajectory, as_of_s: int | None) -> Trajectory | None:
+        """Return a try with the verdict that stands at a moment; None where it is revoked."""
+        found = self._revisions.standing(one, as_of_s)
+        return found if isinstance(found, Trajectory) else None
+
+    def tries_of(self, task_type: str, most: int) -> list[Trajectory]:
+        """Return tries at tasks of a type, those that were known first."""
+        some: list[Trajectory] = []
+        for one in self._store.in_order_of_time():
+            if isinstance(one, Trajectory) and one.task_type == task_type:
+                some.append(one)
+                if len(some) == most:
+                    break
+        return some
 
     def _outcomes(
         self, id_: str, tries: Sequence[Trajectory], as_of_s: int | None
@@ -246,14 +262,14 @@ class Derived:
         for one in tries:
             record = self._revisions.standing(one, as_of_s)
             if record is not None:
-                cell = self._reader.cell(one.context)
+                cell = self.reader.cell(one.context)
                 key = (one.domain, one.task_type, one.approach, cell)
                 if pattern_id(*key) == id_:
-                    found += outcomes_of(record, key, self._reader)
+                    found += outcomes_of(record, key, self.reader)
         return found
 
     def _fold(self, as_of_s: int | None) -> PatternFold:
-        fold = PatternFold(self._reader, self._settings)
+        fold = PatternFold(self.reader, self._settings)
         fold.leave_out(self._revisions.revoked_patterns(as_of_s))
         for record in self._tries_in_space(as_of_s):
             fold.add(record)
@@ -261,7 +277,7 @@ class Derived:
 
     def _tries_in_space(self, as_of_s: int | None) -> Iterator[Experience | Trajectory]:
         for record in self._store.in_order_of_time(as_of_s):
-            if isinstance(record, Experience) or self._reader.number(record.context) is not None:
+            if isinstance(record, Experience) or self.reader.number(record.context) is not None:
                 standing = self._revisions.standing(record, as_of_s)
                 if standing is not None:
                     yield standing
@@ -415,7 +431,7 @@ class Derived:
     def fresh(self) -> Derived:
         """Return another one, derived from the whole log."""
         other = Derived(
-            self._store, self._reader.space, self._settings, self._embedder, self._new_index
+            self._store, self.reader.space, self._settings, self._embedder, self._new_index
         )
         other.follow()
         return other
@@ -433,7 +449,7 @@ class Derived:
         self.serial += 1
 
     def _new_catalogue(self, index: Vectors) -> Catalogue:
-        return Catalogue(self._embedder, self._reader, index)
+        return Catalogue(self._embedder, self.reader, index)
 
     def _attach(self, catalogue: Catalogue) -> None:
         """Answer from another catalogue."""
@@ -452,7 +468,7 @@ class Derived:
             return
         open_rows = []
         for row in rows:
-            cell = self._reader.number(self._reader.centre(row.cell))
+            cell = self.reader.number(self.reader.centre(row.cell))
             if cell is None:
                 open_rows.append(row)
             elif not self._revisions.revoked("agent", row.agent, self._cells.as_of_s):
@@ -477,7 +493,7 @@ class Derived:
             self._cells.clear(self._revisions.revoked_patterns(as_of_s))
             self._cells.as_of_s = as_of_s
             for row in self._store.folded_rows():
-                cell = self._reader.number(self._reader.centre(row.cell))
+                cell = self.reader.number(self.reader.centre(row.cell))
                 if cell is not None and not self._revisions.revoked("agent", row.agent, as_of_s):
                     self._cells.offer_folded(row, cell)
             for record in self._since(Position(), self._position):
@@ -490,7 +506,7 @@ class Derived:
         """Offer a record to the space's ledger; return whether it belongs there."""
         if self._cells is None:
             return False
-        cell = None if isinstance(record, Experience) else self._reader.number(record.context)
+        cell = None if isinstance(record, Experience) else self.reader.number(record.context)
         if not isinstance(record, Experience) and cell is None:
             return False
         standing = self._revisions.standing(record, self._cells.as_of_s)

@@ -10,12 +10,12 @@ their features' cosines: every feature counts alike, whatever its kind.
   logarithm that passes smoothly through zero. The cosine of two numbers is then about
   exp(-(Δa)² / 4.5): 0.90 for a factor of two, 0.30 for a factor of ten (random features, Rahimi &
   Recht, NIPS 2007, here with frequencies at the quantiles of the normal law instead of random).
-* A text: its words and pairs of words, and its runs of three to five characters, hashed with a sign
-  (Weinberger et al., ICML 2009). Runs of characters make "breakout" and "breakouts" near, which
-  whole words would not. It is exact on repeated wording and knows nothing of meaning.
+* A text: what it is made of, hashed (``text_hashing``), or what a sentence model makes of it
+  (``sentences``).
 
 What isn't declared is hashed into the coordinates behind the declared ones. Vectors do not depend
-on the process: hashes are keyed by nothing, and a context is embedded by itself, never in a batch.
+on the process, nor on which contexts are embedded together: hashes are keyed by nothing, and the
+sums of one context never meet those of another.
 
 ``cell_similarity`` is the same geometry for all pairs of cells of a declared space at once, as the
 integer weights in which statistics are read. Agents' replicas and the bank use this one kernel.
@@ -24,17 +24,17 @@ integer weights in which statistics are read. Agents' replicas and the bank use 
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from swarm_runtime.memory.contexts import ContextReader, normal_text, number_place
+from swarm_runtime.memory.contexts import ContextReader, number_place
 from swarm_runtime.memory.pattern import ContextSpace
 from swarm_runtime.memory.ranking import SIMILARITY_SCALE
+from swarm_runtime.memory.text_hashing import hashed_texts, lengths_of, mixed, scattered
 from swarm_runtime.memory.trajectory import Context
 
 __all__ = [
@@ -42,11 +42,15 @@ __all__ = [
     "SMALLEST_HASHED",
     "SPACE_FLOOR",
     "Embedder",
+    "TextParts",
     "cell_similarity",
     "similarity_weight",
 ]
 
 Vector = npt.NDArray[np.float32]
+#: Vectors of length one of a feature's texts: (feature, texts, first coordinate that is theirs,
+#: dimension) to float64 of shape (len(texts), dimension).
+TextParts = Callable[[str, Sequence[str], int, int], npt.NDArray[np.float64]]
 
 #: Cosine from which on two cells of a declared space begin to count as similar. With five features
 #: of three bins, one feature off by one bin weighs 0.61, by two bins 0; two features off by one
@@ -62,53 +66,8 @@ _MOST_CELLS = 4_096
 _FREQUENCIES = (
     0.035, 0.105, 0.176, 0.249, 0.326, 0.407, 0.494, 0.591, 0.703, 0.839, 1.023, 1.358,
 )  # fmt: skip
-#: Share of a text's squared length that its words have; runs of characters have the rest.
-_WORD_SHARE = 0.4
-_RUN_LENGTHS = (3, 4, 5)
-_PRIME = np.uint64(0x100000001B3)
-_RUN_LENGTHS_COLUMN = np.array(_RUN_LENGTHS, dtype=np.uint64)[:, None]
-#: What words and runs are multiplied by.
-_SHARES = np.sqrt(np.array([_WORD_SHARE, 1.0 - _WORD_SHARE]))[:, None, None]
-#: For each byte of a run, the first of the lengths that still take one.
-_UNFINISHED = tuple(sum(n <= at for n in _RUN_LENGTHS) for at in range(_RUN_LENGTHS[-1]))
 #: Contexts that are embedded at once: their sums fit into the processor's cache.
 _BATCH = 64
-
-
-def _mixed(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Return hashes whose every bit depends on every bit (the finaliser of splitmix64)."""
-    mixed = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)), dtype=np.uint64)
-
-
-def _word_hashes(text: bytes) -> list[int]:
-    """Return a hash of each word and each pair of words."""
-    words = text.split(b" ") if text else []
-    hashes = [zlib.crc32(word) for word in words]
-    # A checksum can be carried on, so a pair costs its second word only.
-    pairs = [zlib.crc32(b" " + words[at], hashes[at - 1]) for at in range(1, len(words))]
-    return hashes + pairs
-
-
-def _run_hashes(texts: bytes) -> npt.NDArray[np.uint64]:
-    """Return a hash (FNV-1a) of each run of bytes: one row for each length, by first byte.
-
-    Where the bytes end before the run does, the hash means nothing.
-    """
-    padded = np.frombuffer(texts + bytes(_RUN_LENGTHS[-1]), dtype=np.uint8).astype(np.uint64)
-    hashes = np.empty((len(_RUN_LENGTHS), len(texts)), dtype=np.uint64)
-    hashes[:] = _RUN_LENGTHS_COLUMN
-    for offset, first in enumerate(_UNFINISHED):
-        unfinished = hashes[first:]
-        unfinished ^= padded[offset : offset + len(texts)]
-        unfinished *= _PRIME
-    return hashes
-
-
-def _lengths(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the length of each row; one scalar product each, so others' rows don't matter."""
-    return np.array([math.sqrt(float(row @ row)) for row in rows])
 
 
 class Embedder:
@@ -120,6 +79,8 @@ class Embedder:
         Length of the vectors: at least 64 more than twice the number of declared features.
     space : ContextSpace or None
         Features with declared bins.
+    texts : callable
+        What makes vectors of texts.
 
     Raises
     ------
@@ -130,7 +91,13 @@ class Embedder:
     #: Changes whenever vectors do.
     name = "hashed-ngrams-1"
 
-    def __init__(self, dimension: int = 1024, space: ContextSpace | None = None) -> None:
+    def __init__(
+        self,
+        dimension: int = 1024,
+        space: ContextSpace | None = None,
+        *,
+        texts: TextParts = hashed_texts,
+    ) -> None:
         names = [feature.name for feature in space.features] if space else []
         if dimension < 2 * len(names) + SMALLEST_HASHED:
             raise ValueError(
@@ -138,6 +105,7 @@ class Embedder:
                 f" for {len(names)} declared features"
             )
         self.dimension = dimension
+        self._texts = texts
         self._reader = ContextReader(space)
         self._slots = {name: 2 * at for at, name in enumerate(names)}
         self._offset = 2 * len(names)
@@ -186,11 +154,14 @@ class Embedder:
                     texts.append((row, value))
                 elif value is not None:
                     self._add_number(total[row], name, value)
+            if not texts:
+                continue
+            parts = self._texts(name, [text for _, text in texts], self._offset, self.dimension)
             if len(texts) == len(contexts):
-                total += self._texts(name, [text for _, text in texts])
-            elif texts:
-                total[[row for row, _ in texts]] += self._texts(name, [text for _, text in texts])
-        lengths = _lengths(total)
+                total += parts
+            else:
+                total[[row for row, _ in texts]] += parts
+        lengths = lengths_of(total)
         if not lengths.all():
             # No feature (or, in theory, features that cancel out): a place of its own.
             empty = np.flatnonzero(lengths == 0.0)
@@ -218,50 +189,9 @@ class Embedder:
         """Return the coordinates and signs of an undeclared number."""
         salt = np.uint64(zlib.crc32(f"number {name}".encode()) + 1)
         counter = np.arange(1, 2 * len(_FREQUENCIES) + 1, dtype=np.uint64)
-        return self._scatter(_mixed(counter * np.uint64(0x9E3779B97F4A7C15) + salt))
-
-    def _scatter(
-        self, hashes: npt.NDArray[np.uint64]
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-        hashed = np.uint64(self.dimension - self._offset)
-        places = (hashes % hashed).astype(np.intp) + self._offset
-        return places, np.where(hashes >> np.uint64(63), 1.0, -1.0)
-
-    def _texts(self, name: str, texts: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Return the part of length one of each text, as rows."""
-        salt = (zlib.crc32(f"text {name}".encode()) + 1) << 32 & 0xFFFFFFFFFFFFFFFF
-        count, size = len(texts), self.dimension
-        normal = [normal_text(text).encode() for text in texts]
-        words = [_word_hashes(text) for text in normal]
-        # With a space before and after it, so that a text's first and last bytes have runs too.
-        lengths = [len(text) + 2 for text in normal]
-        runs = _run_hashes(b" %b " % b"  ".join(normal))
-        left = np.concatenate([np.arange(length, 0, -1) for length in lengths])
-        whole = left >= _RUN_LENGTHS_COLUMN
-        of_words = np.array(list(itertools.chain(*words)), dtype=np.uint64)
-        hashes = np.concatenate([of_words ^ np.uint64(salt), runs[whole] ^ np.uint64(salt + 1)])
-        places, signs = self._scatter(_mixed(hashes))
-        # Counts of all texts' words first, then of all texts' runs.
-        places[len(of_words) :] += count * size
-        if count > 1:
-            rows = np.arange(0, count * size, size)
-            row_of_run = np.broadcast_to(np.repeat(rows, lengths), runs.shape)[whole]
-            places += np.concatenate([np.repeat(rows, [len(some) for some in words]), row_of_run])
-        counts = np.bincount(places, signs, minlength=2 * count * size)
-        parts = counts.astype(np.float64, copy=False).reshape(2, count, size)
-        squares = np.einsum("kij,kij->ki", parts, parts)  # exact: sums of whole numbers
-        squares[squares == 0.0] = 1.0
-        parts /= np.sqrt(squares)[:, :, None]
-        parts *= _SHARES
-        total = parts[0]
-        total += parts[1]
-        scale = _lengths(total)
-        if not scale.all():
-            # An empty text is a text too: equal to other empty ones, unlike all others.
-            place, sign = self._scatter(_mixed(np.array([salt + 2], dtype=np.uint64)))
-            empty = np.flatnonzero(scale == 0.0)
-            total[empty, place], scale[empty] = sign, 1.0
-        return np.asarray(total / scale[:, None])
+        return scattered(
+            mixed(counter * np.uint64(0x9E3779B97F4A7C15) + salt), self._offset, self.dimension
+        )
 
 
 def similarity_weight(cosine: float, floor: float) -> int:

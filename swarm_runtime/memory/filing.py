@@ -15,7 +15,7 @@ from swarm_runtime.memory.log import PatternName
 from swarm_runtime.memory.pattern import pattern_id, space_from_json
 from swarm_runtime.memory.trajectory import Trajectory
 
-__all__ = ["Filing", "cell_from_json", "cell_to_json", "pattern_number"]
+__all__ = ["Filing", "cell_from_json", "cell_to_json", "pattern_number", "pattern_of"]
 
 #: Patterns whose numbers are kept.
 _KNOWN = 8_192
@@ -65,6 +65,11 @@ def pattern_number(pattern: PatternName) -> int:
     if len(number) != 8 or len(id_) != 16:
         raise ValueError(f"pattern = {pattern!r}: its id, sixteen hex digits, is needed")
     return int.from_bytes(number, "big", signed=True)
+
+
+def pattern_of(number: int) -> str:
+    """Return the id of the pattern that is filed under a number."""
+    return number.to_bytes(8, "big", signed=True).hex()
 
 
 class Filing:

@@ -79,12 +79,12 @@ def fold_trajectory(one: Trajectory, cell: Cell, outcome: Outcome) -> FoldedRow:
     )  # fmt: skip
 
 
-def fold_usage(one: Usage, known_at_s: int, outcome: Outcome) -> FoldedUsage:
-    """Return one usage's row, with the outcome of its trajectory."""
+def fold_usage(one: Usage, pattern: str, known_at_s: int, outcome: Outcome) -> FoldedUsage:
+    """Return one usage's row, with pattern, time and outcome of its trajectory."""
     verdict, excess = outcome
     known_s = max(one.known_at_s, known_at_s)
     return FoldedUsage(
-        one.target, one.agent, one.given, one.used, one.propensity,
+        one.target, one.agent, pattern, one.given, one.used, one.propensity,
         1, int(verdict > 0), int(verdict < 0), excess, excess * excess, known_s, known_s,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from swarm_runtime.memory.contexts import normal_text
 from swarm_runtime.memory.trajectory import Trajectory
@@ -81,6 +81,7 @@ _PATTERNS = (
     (_amount, re.compile(r"[$€£¥]?[+-]?\d+(?:[.,_:]\d+)*%?")),
 )
 _AFTER_NAMES = 2
+_ROUNDS = 4
 #: Abbreviations that are no names of anything.
 _COMMON_CAPITALS = _words(
     "A API APIs CPU CSS CSV DNS FTP GPU GET GUI HEAD HTML HTTP HTTPS I ID IDs IO IP JSON OK PATCH"
@@ -103,6 +104,7 @@ _REPEATED = re.compile(r"\b(an? (?:\w+|e-mail address))(?:[ ,;:/=-]{1,3}\1\b)+")
 #: "0 errors" are no errors, and "12 rows" some rows.
 _ZERO = re.compile(r"(?<![\w.,:/+-])0(?= [a-z])", re.I)
 _COUNTED = re.compile(r"\ba number (?=[a-z]+s\b)", re.I)
+_BEFORE_MARKS = re.compile(r" ([,;.!?)](?: |$))")
 _ARTICLES = re.compile(r"\b(?:the|an?|this|that) (?=(?:an?|the) )", re.I)
 _ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instructions?|rules|prompts?|above|previous)"
@@ -117,7 +119,7 @@ def clean_text(text: str) -> str:
     """Return a text as one line, without control characters, invisible ones and markup."""
     kept = unicodedata.normalize("NFKC", text[:_LONGEST])
     visible = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in kept)
-    bare = re.sub(r"</?[A-Za-z][^<>]*>|[<>{}\[\]|*\\^~]", " ", visible)
+    bare = re.sub(r"</?[A-Za-z][^<>]*>|[<>{}\[\]|*^~]", " ", visible)
     return " ".join(bare.split())
 
 
@@ -204,27 +206,34 @@ class Generaliser:
     def text(self, text: str) -> str:
         """Return a text without what belongs to one task."""
         masked, kept = self._masked(clean_text(text))
-        for replacement, pattern in _PATTERNS[:-_AFTER_NAMES]:
-            masked = pattern.sub(replacement, masked)
-        for _, pattern, general in self._names:
-            masked = pattern.sub(general, masked)
-        masked = _ZERO.sub("no", masked)
-        for replacement, pattern in _PATTERNS[-_AFTER_NAMES:]:
-            masked = pattern.sub(replacement, masked)
-        masked = _SNAKE.sub(" ", masked)
-        masked = _CAMEL.sub(lambda match: self._kept_or(match[0], _split_camel(match[0])), masked)
-        masked = _SYMBOL.sub(
-            lambda match: (
-                match[0] if match[0] in _COMMON_CAPITALS else self._kept_or(match[0], "a symbol")
-            ),
-            masked,
-        )
-        masked = _NAME.sub(lambda match: self._kept_or(match[0], "a name"), masked)
-        masked = _REPEATED.sub(r"\1", _ARTICLES.sub("", masked))
-        masked = _COUNTED.sub("some ", masked)
+        # What is put in may make a new word with what stood beside it.
+        for _ in range(_ROUNDS):
+            before, masked = masked, self._general(masked)
+            if before == masked:
+                break
         for mark, original in kept:
             masked = masked.replace(mark, _spaced(original))
         return " ".join(masked.split())
+
+    def _general(self, text: str) -> str:
+        masked = text
+        for replacement, pattern in _PATTERNS[:-_AFTER_NAMES]:
+            masked = _replaced(pattern, replacement, masked)
+        for _, pattern, general in self._names:
+            masked = _replaced(pattern, general, masked)
+        masked = _ZERO.sub("no", masked)
+        for replacement, pattern in _PATTERNS[-_AFTER_NAMES:]:
+            masked = _replaced(pattern, replacement, masked)
+        masked = _SNAKE.sub(" ", masked.replace("\\", " "))
+        masked = _CAMEL.sub(lambda match: self._kept_or(match[0], _split_camel(match[0])), masked)
+        masked = _SYMBOL.sub(self._symbol, masked)
+        masked = _NAME.sub(lambda match: self._kept_or(match[0], "a name"), masked)
+        masked = _BEFORE_MARKS.sub(r"\1", " ".join(masked.split()))
+        masked = _REPEATED.sub(r"\1", _ARTICLES.sub("", masked))
+        return _COUNTED.sub("some ", masked)
+
+    def _symbol(self, match: re.Match[str]) -> str:
+        return match[0] if match[0] in _COMMON_CAPITALS else self._kept_or(match[0], "a symbol")
 
     def _kept_or(self, text: str, general: str) -> str:
         words = _WORD.findall(normal_text(text))
@@ -261,7 +270,19 @@ def specifics(text: str) -> list[str]:
             general = replacement if isinstance(replacement, str) else replacement(match)
             if general != match[0]:
                 found.append(f"{general}: {match[0]}")
+        text = _replaced(pattern, replacement, text)
     return found
+
+
+def _replaced(
+    pattern: re.Pattern[str], replacement: str | Callable[[re.Match[str]], str], text: str
+) -> str:
+    def words(match: re.Match[str]) -> str:
+        general = replacement if isinstance(replacement, str) else replacement(match)
+        # Apart from what stands beside it, so that they make no word together.
+        return general if general == match[0] else f" {general} "
+
+    return pattern.sub(words, text)
 
 
 def _spaced(name: str) -> str:

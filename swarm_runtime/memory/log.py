@@ -92,6 +92,8 @@ class FoldedUsage(NamedTuple):
         Id of the pattern, or statement of the item, that was retrieved.
     agent : str
         For whom.
+    pattern : str
+        Id of the pattern that the trajectory taught.
     given : bool
     used : bool or None
     propensity : float
@@ -102,6 +104,7 @@ class FoldedUsage(NamedTuple):
 
     target: str
     agent: str
+    pattern: str
     given: bool
     used: bool | None
     propensity: float

@@ -105,6 +105,7 @@ def _annotations_and_retention(connection: sqlite3.Connection) -> None:
         CREATE TABLE folded_usage (
             target TEXT NOT NULL,
             agent TEXT NOT NULL,
+            pattern INTEGER NOT NULL,
             given INTEGER NOT NULL,
             used INTEGER NOT NULL,
             propensity REAL NOT NULL,
@@ -116,7 +117,7 @@ def _annotations_and_retention(connection: sqlite3.Connection) -> None:
             first_known_s INTEGER NOT NULL,
             last_known_s INTEGER NOT NULL,
             seal BLOB NOT NULL,
-            PRIMARY KEY (target, agent, given, used, propensity)
+            PRIMARY KEY (target, agent, pattern, given, used, propensity)
         ) WITHOUT ROWID
         """,
         "CREATE TABLE pruned (pattern INTEGER PRIMARY KEY, until_s INTEGER NOT NULL)",

@@ -15,7 +15,13 @@ from typing import Any
 
 from swarm_runtime.core.codec import encode
 from swarm_runtime.errors import StoreError
-from swarm_runtime.memory.filing import Filing, cell_from_json, cell_to_json, pattern_number
+from swarm_runtime.memory.filing import (
+    Filing,
+    cell_from_json,
+    cell_to_json,
+    pattern_number,
+    pattern_of,
+)
 from swarm_runtime.memory.folding import (
     fate_of,
     fold_trajectory,
@@ -51,7 +57,7 @@ _ROW = (
     " trials, successes, failures, reward, square, first_known_s, last_known_s"
 )
 _USAGE = (
-    "target, agent, given, used, propensity,"
+    "target, agent, pattern, given, used, propensity,"
     " trials, successes, failures, reward, square, first_known_s, last_known_s"
 )
 
@@ -78,7 +84,7 @@ def folded_usage(file: SqliteFile) -> Iterator[FoldedUsage]:
     with file.explained():
         for *columns, seal in file.connection.execute(
             f"SELECT {_USAGE}, seal FROM folded_usage"
-            " ORDER BY target, agent, given, used, propensity"
+            " ORDER BY target, agent, pattern, given, used, propensity"
         ):
             yield _usage(file, columns, seal)
 
@@ -91,11 +97,10 @@ def _row(file: SqliteFile, columns: list[Any], seal: bytes) -> tuple[int, Folded
 
 
 def _usage(file: SqliteFile, columns: list[Any], seal: bytes) -> FoldedUsage:
-    target, agent, given, used, propensity, *sums = columns
+    target, agent, number, given, used, propensity, *sums = columns
     _check(file, columns, seal, f"what is folded of the usage of {target!r} by {agent!r}")
-    return FoldedUsage(
-        target, agent, bool(given), None if used < 0 else bool(used), propensity, *sums
-    )
+    said = None if used < 0 else bool(used)
+    return FoldedUsage(target, agent, pattern_of(number), bool(given), said, propensity, *sums)
 
 
 def _check(file: SqliteFile, columns: list[Any], seal: bytes, name: str) -> None:
@@ -144,21 +149,21 @@ class _Leftovers:
         written = []
         find = (
             f"SELECT {_USAGE}, seal FROM folded_usage WHERE target = ? AND agent = ?"
-            " AND given = ? AND used = ? AND propensity = ?"
+            " AND pattern = ? AND given = ? AND used = ? AND propensity = ?"
         )
         for key, usage in sorted(self._usage.items()):
             here = connection.execute(find, key).fetchone()
             if here is not None:
                 usage = merged(_usage(self._file, list(here[:-1]), here[-1]), usage)
-            columns = (*key, *usage[5:])
+            columns = (*key, *usage[6:])
             written.append((*columns, _seal(columns)))
-        marks = ", ".join("?" * 13)
+        marks = ", ".join("?" * 14)
         connection.executemany(f"INSERT OR REPLACE INTO folded_usage VALUES ({marks})", written)
 
 
 def _usage_key(row: FoldedUsage) -> tuple[Any, ...]:
     used = -1 if row.used is None else int(row.used)
-    return row.target, row.agent, int(row.given), used, row.propensity
+    return row.target, row.agent, pattern_number(row.pattern), int(row.given), used, row.propensity
 
 
 # --- letting go ------------------------------------------------------------------------------
@@ -170,7 +175,8 @@ def let_go(file: SqliteFile, until_s: int) -> int:
     while True:
         with file.transaction():
             noted = file.noted(*NOTES)
-            from_s = max(until_s, kept_from_s(noted) or until_s)
+            known = kept_from_s(noted)
+            from_s = until_s if known is None else max(until_s, known)
             # Before anything is deleted: from here on it is recognised if it comes again.
             file.note("kept_from_s", str(from_s))
             file.connection.execute("DELETE FROM pruned WHERE until_s <= ?", (from_s,))
@@ -197,7 +203,7 @@ def let_go(file: SqliteFile, until_s: int) -> int:
                     outcome = outcome_of(tried, _verdicts(said[tried.id]))
                     row = fold_trajectory(tried, reader.cell(tried.context), outcome)
                     leftovers.add(number, row)
-                    _fold_usages(leftovers, one, said[tried.id])
+                    _fold_usages(file, leftovers, one, said[tried.id])
             leftovers.write()
             _delete(file, left)
             if len(found) < _SLICE:
@@ -235,7 +241,7 @@ def _prune_one(file: SqliteFile, number: int, until_s: int) -> int:
     tombstones = _tombstones_of(file, found)
     for one in found:
         if fate_of((), _naming(one, tombstones), until_s).counts:
-            _fold_usages(leftovers, one, said[one.trajectory.id])
+            _fold_usages(file, leftovers, one, said[one.trajectory.id])
     leftovers.write()
     _delete(file, found)
     (folded,) = connection.execute(
@@ -243,15 +249,11 @@ def _prune_one(file: SqliteFile, number: int, until_s: int) -> int:
     ).fetchone()
     deleted = connection.execute("DELETE FROM folded WHERE pattern = ?", (number,)).rowcount
     deleted += connection.execute(
-        "DELETE FROM folded_usage WHERE target = ?", (_id_of(number),)
+        "DELETE FROM folded_usage WHERE target = ?", (pattern_of(number),)
     ).rowcount
     if deleted:
         _next_generation(file)
     return len(found) + int(folded)
-
-
-def _id_of(number: int) -> str:
-    return number.to_bytes(8, "big", signed=True).hex()
 
 
 def _number(file: SqliteFile, one: Filed) -> int:
@@ -278,7 +280,7 @@ def _said_of(file: SqliteFile, found: list[Filed]) -> dict[str, list[Verdict | U
 def _tombstones_of(file: SqliteFile, found: list[Filed]) -> dict[tuple[str, str], list[Tombstone]]:
     """Return tombstones by what they name, of some trajectories, their agents and patterns."""
     names = {one.trajectory.id for one in found} | {one.trajectory.agent for one in found}
-    names |= {_id_of(one.pattern) for one in found if one.pattern is not None}
+    names |= {pattern_of(one.pattern) for one in found if one.pattern is not None}
     known: dict[tuple[str, str], list[Tombstone]] = {}
     for one in _annotations_about(file, "tombstone", sorted(names)):
         if isinstance(one, Tombstone):
@@ -291,7 +293,7 @@ def _naming(one: Filed, tombstones: Mapping[tuple[str, str], list[Tombstone]]) -
         return []
     names = [("trajectory", one.trajectory.id), ("agent", one.trajectory.agent)]
     if one.pattern is not None:
-        names.append(("pattern", _id_of(one.pattern)))
+        names.append(("pattern", pattern_of(one.pattern)))
     return [tombstone for name in names for tombstone in tombstones.get(name, ())]
 
 
@@ -310,11 +312,14 @@ def _verdicts(said: Iterable[Verdict | Usage]) -> list[Verdict]:
     return [one for one in said if isinstance(one, Verdict)]
 
 
-def _fold_usages(leftovers: _Leftovers, one: Filed, said: list[Verdict | Usage]) -> None:
+def _fold_usages(
+    file: SqliteFile, leftovers: _Leftovers, one: Filed, said: list[Verdict | Usage]
+) -> None:
     outcome = outcome_of(one.trajectory, _verdicts(said))
     for usage in said:
         if isinstance(usage, Usage):
-            leftovers.add_usage(fold_usage(usage, one.trajectory.known_at_s, outcome))
+            pattern = pattern_of(_number(file, one))
+            leftovers.add_usage(fold_usage(usage, pattern, one.trajectory.known_at_s, outcome))
 
 
 def _delete(file: SqliteFile, found: list[Filed]) -> None:

@@ -36,11 +36,18 @@ class FoundItem:
         Cosine of the task it was learnt at to the one that is asked about.
     support : int
         From how many trajectories the same was learnt, known by the moment that is asked about.
+    given : bool
+        False: withheld at random, to find out what it is worth; do without it, and record a
+        ``Usage`` that says so.
+    propensity : float
+        Probability with which it was given, or withheld.
     """
 
     item: Item
     similarity: float
     support: int
+    given: bool = True
+    propensity: float = 1.0
 
     def sentence(self) -> str:
         """Return it as a person or a model reads it."""

@@ -10,7 +10,6 @@ Above: ``search``, ``derived``. Below: ``catalogue``.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,7 @@ from swarm_runtime.memory.patterns import Counts, Pattern
 from swarm_runtime.memory.ranking import NEVER
 from swarm_runtime.memory.recommendation import Confidence
 
-__all__ = ["Standings", "pattern_at", "standings"]
+__all__ = ["Standings", "intervals", "pattern_at", "standings"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -140,15 +139,25 @@ def _averaged(values: Floats, first: Integers, count: Integers, rate: float) -> 
     return np.add.reduceat(weight * values, first)
 
 
+def intervals(found: Standings) -> tuple[Floats, Floats]:
+    """Return both ends of each pattern's 95 % interval of the mean excess reward, in σ.
+
+    With one pseudo-outcome of unit variance, as in ``ranking.estimate``.
+    """
+    trials = np.maximum(found.counters[:, 0], 1).astype(np.float64)
+    mean = found.counters[:, 3] / trials
+    spread = np.maximum(found.counters[:, 4] / trials - mean * mean, 0.0) / REWARD_SCALE**2
+    width = _Z95 * np.sqrt((trials * spread + 1.0) / (trials + 1.0) / trials)
+    mean = mean / REWARD_SCALE
+    return mean - width, mean + width
+
+
 def pattern_at(catalogue: Catalogue, found: Standings, at: int) -> Pattern:
     """Return one of the patterns, as people read it."""
     row = int(found.patterns[at])
     place = int(catalogue.patterns.place.rows[row])
-    trials, successes, failures, reward, square = found.counters[at].tolist()
-    mean = reward / trials
-    spread = max(square / trials - mean * mean, 0.0) / REWARD_SCALE**2
-    width = _Z95 * math.sqrt((trials * spread + 1.0) / (trials + 1.0) / trials)
-    mean /= REWARD_SCALE
+    trials, successes, failures, reward, _ = found.counters[at].tolist()
+    low, high = (float(end[at]) for end in intervals(found))
     return Pattern(
         id=catalogue.id_of(row),
         domain=catalogue.domains.texts[catalogue.places.domain.rows[place]],
@@ -158,8 +167,8 @@ def pattern_at(catalogue: Catalogue, found: Standings, at: int) -> Pattern:
         actual=Counts(trials, successes, failures),
         shadow=Counts(0, 0, 0),
         outcomes=trials,
-        mean_excess=mean,
-        interval=(mean - width, mean + width),
+        mean_excess=reward / trials / REWARD_SCALE,
+        interval=(low, high),
         confidence=Confidence(
             success=float(found.success[at]),
             usage=float(found.usage[at]),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.errors import StoreError
 from swarm_runtime.memory.contexts import ContextReader
-from swarm_runtime.memory.filing import pattern_number
+from swarm_runtime.memory.filing import pattern_number, pattern_of
 from swarm_runtime.memory.log import SPACE, ExperienceStore, FoldedRow, FoldedUsage, Position
 from swarm_runtime.memory.pattern import pattern_id, space_to_json
 from swarm_runtime.memory.records import Annotation, Item, Tombstone, Usage, Verdict
@@ -152,9 +152,9 @@ def test_usages_are_folded_with_the_outcome_of_their_trajectory(store: Experienc
     )
     store.let_go(3)
     assert set(store.folded_usage()) == {
-        FoldedUsage("p1", "me", True, None, 0.95, 2, 1, 0, 1_500, 500**2 + 1_000**2, 1, 3),
-        FoldedUsage("p1", "me", False, None, 0.05, 1, 1, 0, 500, 500**2, 1, 1),
-        FoldedUsage("p2", "me", True, True, 0.95, 1, 1, 0, 500, 500**2, 1, 1),
+        FoldedUsage("p1", "me", MIRROR, True, None, 0.95, 2, 1, 0, 1_500, 500**2 + 1_000**2, 1, 3),
+        FoldedUsage("p1", "me", MIRROR, False, None, 0.05, 1, 1, 0, 500, 500**2, 1, 1),
+        FoldedUsage("p2", "me", MIRROR, True, True, 0.95, 1, 1, 0, 500, 500**2, 1, 1),
     }
     assert store.annotations("usage") == []
     store.record_all((), [trajectory("t3", known_at_s=4)], [usage("u5", trajectory="t3")])
@@ -371,8 +371,8 @@ def statistics(store: ExperienceStore) -> tuple[Counter[Key], Counter[Key]]:
         if not {("agent", row.agent), ("pattern", id_)} & revoked:
             add(learnt, (id_, row.agent), row[5:10])
     for row in store.folded_usage():
-        if ("agent", row.agent) not in revoked:
-            add(used, row[:5], row[5:10])
+        if not {("agent", row.agent), ("pattern", row.pattern)} & revoked:
+            add(used, (row.target, row.agent, row.given, row.used, row.propensity), row[6:11])
     verdicts = store.annotations("verdict")
     usages = store.annotations("usage")
     for one in store.in_order_of_time():
@@ -517,7 +517,7 @@ def test_experiences_are_no_trajectories_to_be_let_go(store: ExperienceStore) ->
 
 def test_the_number_of_a_pattern_is_its_id() -> None:
     number = pattern_number(MIRROR)
-    assert number.to_bytes(8, "big", signed=True).hex() == MIRROR
+    assert pattern_of(number) == MIRROR
     assert pattern_number(("", "fetch", "mirror", CELL)) == number
     assert -(2**63) <= number < 2**63
 

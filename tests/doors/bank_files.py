@@ -41,9 +41,8 @@ def make_bad_files(folder: Path) -> None:
     data = (folder / "bank.db").read_bytes()
     (folder / "truncated.db").write_bytes(data[: len(data) // 2 + 100])
     (folder / "head.db").write_bytes(data[:100])
-    middle = len(data) // 3
-    flipped = bytes(255 - byte for byte in data[middle : middle + 2_000])
-    (folder / "flipped.db").write_bytes(data[:middle] + flipped + data[middle + 2_000 :])
+    start = data.index(b'"approach":"mirror"')
+    (folder / "flipped.db").write_bytes(data[:start] + b"?" * 400 + data[start + 400 :])
     bundle = (folder / "unsigned.bundle").read_bytes()
     (folder / "damaged.bundle").write_bytes(bundle[:300] + b"\0" + bundle[301:])
     (folder / "bad.jsonl").write_text('{"id": "x"\n')

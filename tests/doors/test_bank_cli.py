@@ -1,4 +1,4 @@
-"""``swarm bank``: every example of its help runs, its JSON is what is documented, mistakes end well.
+"""``swarm bank``: the examples of its help run, its JSON is as documented, mistakes end well.
 
 (What the memory itself does is tested in ``tests/unit/memory``.)
 """
@@ -112,7 +112,7 @@ def test_json_has_the_keys_that_the_help_names(here: Path, run: Run, name: str) 
     many, keys = told[1] == "a list of objects", told[2].split(", ")
     assert isinstance(found, list) == many
     for one in found if many else [found]:
-        assert list(one) == keys
+        assert set(one) == set(keys)
     assert found
 
 
@@ -122,10 +122,10 @@ def test_the_help_is_there_at_once_since_nothing_heavy_is_imported_for_it() -> N
         "try: app(['bank', 'search', '--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'numpy', 'faiss', 'pandas', 'ray', 'sqlite3', 'swarm_runtime.config'}\n"
-        "sys.exit(sorted(heavy & set(sys.modules)) and 1)"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
 
 
 # --- asking ----------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_a_context_that_cannot_be_meant_is_refused(
         (["search", "--as-of", "2024-02-30"], "2024-02-30"),
         (["search", "--as-of", "9" * 16], "whole seconds since 1970"),
         (["search", "--count", "0"], "--count"),
-        (["search", "--count", "ten"], "--count.*'ten'"),
+        (["search", "--count", "ten"], "--count.*'ten': a whole number from 1 to 100000"),
         (["search", "--min-confidence", "1.5"], "--min-confidence': '1.5': from 0 to 1"),
         (["search", "--diversity", "nan"], "--diversity': 'nan': a finite number"),
         (["search", "--task-type", "fetc"], "--task-type = 'fetc'.*Did you mean 'fetch'"),
@@ -362,7 +362,7 @@ def test_recording_the_same_try_again_changes_nothing(here: Path, run: Run) -> N
     }  # fmt: skip
     assert json.loads(run(*given, "--json").stdout)["new"] == 0
     with ReasoningBank.open("bank.db") as bank:
-        (found,) = [one for one in bank.judgements() if one.trajectory == "t1"]
+        (found,) = [one for one in bank.insight.judgements() if one.trajectory == "t1"]
     assert (found.verdict, found.known_at_s) == (-1, 1_706_709_600)
 
 
@@ -371,7 +371,7 @@ def test_a_try_without_an_id_gets_one_and_its_time_is_now(here: Path, run: Run) 
     ids = [json.loads(run(*one_try("--verdict", "1"), "--json").stdout)["ids"][0] for _ in range(2)]
     assert ids[0] != ids[1]
     with ReasoningBank.open("bank.db") as bank:
-        found = [one for one in bank.judgements() if one.trajectory in ids]
+        found = [one for one in bank.insight.judgements() if one.trajectory in ids]
     assert len(found) == 2
     assert all(before <= one.known_at_s <= time.time() for one in found)
 
@@ -560,7 +560,7 @@ def test_who_finds_damage_is_told_of_the_newest_backup(here: Path, run: Run) -> 
         ("", "holds no bank.sqlite"),
         (":memory:", "is no file's name here"),
         ("x" * 5_000, "File name too long"),
-        ("no\nsuch\x1b[31m.db", r"no\nsuch\x1b[31m.db: no such file"),
+        ("no\nsuch\x1b[31m.db", r"no such\x1b[31m.db: no such file"),
     ],
 )
 def test_what_is_no_bank_is_left_as_it_is(here: Path, run: Run, name: str, says: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,6 +43,7 @@ __all__ = [
     "readable",
     "settings_of",
     "share",
+    "whole",
     "written_to",
 ]
 
@@ -116,6 +117,18 @@ def share(text: str | float) -> float:
     if not 0.0 <= found <= 1.0:
         raise typer.BadParameter(f"{text!r}: from 0 to 1")
     return found
+
+
+def whole(least: int, most: int) -> Callable[[str | int], int]:
+    """Return what reads a whole number in a range; typer.BadParameter if a text is none."""
+
+    def read(text: str | int) -> int:
+        given = str(text).strip()
+        if re.fullmatch(r"[+-]?\d{1,16}", given, re.ASCII) and least <= int(given) <= most:
+            return int(given)
+        raise typer.BadParameter(f"{text!r}: a whole number from {least} to {most}")
+
+    return read
 
 
 def names_of(option: str, text: str) -> list[str]:
@@ -353,4 +366,9 @@ TaskTypeFilter = Annotated[
 Domain = Annotated[
     str | None, typer.Option("--domain", metavar="NAME", help="Only what was found in this domain.")
 ]
-Count = Annotated[int, typer.Option("--count", "-n", min=1, max=100_000, help="How many at most.")]
+Count = Annotated[
+    int,
+    typer.Option(
+        "--count", "-n", parser=whole(1, 100_000), metavar="NUMBER", help="How many at most."
+    ),
+]

@@ -29,6 +29,7 @@ from swarm_runtime.cli.bank.arguments import (
     number,
     readable,
     share,
+    whole,
     written_to,
 )
 from swarm_runtime.cli.bank.group import app, notes
@@ -59,7 +60,7 @@ Now = Annotated[
     epilog=notes(
         "swarm bank record bank.db --task-type fetch --approach mirror --agent me"
         " -c site=example.org -c hour=14 --verdict success",
-        "swarm bank record bank.db --id run1/7 --task-type fetch --approach origin --agent me"
+        "swarm bank record bank.db --id run9/7 --task-type fetch --approach origin --agent me"
         " --text 'fetch a large page' --verdict failure --excess -1.5 --known-at 2023-11-14T22:00",
         "swarm bank record bank.db tries.jsonl --json",
         keys="given new passed_over ids",
@@ -291,8 +292,8 @@ def prune(
         int | None,
         typer.Option(
             "--most",
-            min=0,
-            max=2**31,
+            parser=whole(0, 2**31),
+            metavar="NUMBER",
             help="Patterns that are kept; memory.upkeep.most_patterns if unset.",
             show_default=False,
         ),

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swarm_runtime.cli.bank import words
-from swarm_runtime.cli.bank.arguments import Bank, bank_file, opened, readable, written_to
+from swarm_runtime.cli.bank.arguments import Bank, bank_file, opened, readable, whole, written_to
 from swarm_runtime.cli.bank.group import app, notes
-from swarm_runtime.cli.shared import AsJson, print_json, print_line, remark, working
+from swarm_runtime.cli.shared import AsJson, in_one_line, print_json, print_line, remark, working
 from swarm_runtime.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def verify(bank: Bank, as_json: AsJson = False) -> None:
             found = asked.upkeep.verify()
     except StoreError as problem:
         if as_json:
-            print_json({"ok": False, "problem": str(problem), **dict.fromkeys(_COUNTS)})
+            print_json(
+                {"ok": False, "problem": in_one_line(str(problem)), **dict.fromkeys(_COUNTS)}
+            )
         _name_backups(path)
         raise
     _show(found, as_json, "sound")
@@ -72,7 +74,13 @@ def backup(
         ),
     ] = None,
     keep: Annotated[
-        int, typer.Option("--keep", min=1, max=1_000_000, help="Backups that stay in the folder.")
+        int,
+        typer.Option(
+            "--keep",
+            parser=whole(1, 1_000_000),
+            metavar="NUMBER",
+            help="Backups that stay in the folder.",
+        ),
     ] = 3,
     as_json: AsJson = False,
 ) -> None:

@@ -27,6 +27,7 @@ from swarm_runtime.cli.bank.arguments import (
     now_s,
     opened,
     share,
+    whole,
 )
 from swarm_runtime.cli.bank.group import app, notes
 from swarm_runtime.cli.shared import AsJson, print_json, remark
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from swarm_runtime.memory.search import Filters, Found
     from swarm_runtime.memory.trajectory import Context
 
-__all__ = ["audit", "explain", "items", "judgements", "recommend", "search", "stats"]
+__all__ = ["audit", "dedupe", "explain", "items", "judgements", "recommend", "search", "stats"]
 
 #: In place of "all": more items than these belong to no type of task.
 _ALL = 1_000_000
@@ -86,7 +87,10 @@ def search(
         float, typer.Option("--min-confidence", parser=share, metavar="SHARE", help="From 0 to 1.")
     ] = 0.0,
     minimum_usage: Annotated[
-        int, typer.Option("--min-usage", min=0, max=2**31, help="Outcomes at least.")
+        int,
+        typer.Option(
+            "--min-usage", parser=whole(0, 2**31), metavar="NUMBER", help="Outcomes at least."
+        ),
     ] = 0,
     known_from: Annotated[
         int | None,
@@ -143,7 +147,8 @@ def search(
         "swarm bank recommend bank.db --task-type fetch -c site=example.org --explain",
         "swarm bank recommend bank.db --task-type fetch --candidates mirror,origin"
         " --as-of 2023-11-15 --json",
-        keys="approach recommended reason why propensity confidence candidates evidence as_of_s",
+        keys="approach recommended reason why propensity confidence candidates evidence as_of_s"
+        " formula scores",
     )
 )
 def recommend(
@@ -195,9 +200,9 @@ def recommend(
 
 @app.command(
     epilog=notes(
-        "swarm bank explain bank.db {pattern}",
-        "swarm bank explain bank.db {pattern:.6} --most 5 --json",
-        keys="pattern sentence outcomes",
+        "swarm bank explain bank.db 19d6f5bac6666aa7",
+        "swarm bank explain bank.db 19d6f5 --most 5 --json",
+        keys="pattern sentence outcomes links credit",
     )
 )
 def explain(
@@ -207,21 +212,30 @@ def explain(
         typer.Argument(metavar="PATTERN", help="A pattern's id, or as much of it as only one has."),
     ],
     most: Annotated[
-        int, typer.Option("--most", "-n", min=0, max=100_000, help="Outcomes that are named.")
+        int,
+        typer.Option(
+            "--most",
+            "-n",
+            parser=whole(0, 100_000),
+            metavar="NUMBER",
+            help="Outcomes that are named.",
+        ),
     ] = 20,
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a pattern knows, and which outcomes it rests on."""
+    """Say what a pattern knows, which outcomes it rests on, what it is linked to, and its worth."""
     from swarm_runtime.memory.plain import plain
 
     with opened(bank) as asked:
         id_ = pattern_named(asked, pattern, as_of)
         found = asked.explain(id_, as_of=as_of, most=most)
+        links = asked.insight.links(id_, as_of_s=as_of)
+        credit = asked.insight.credit(as_of_s=as_of).get(id_)
     if as_json:
-        print_json(plain(found))
+        print_json({**plain(found), "links": plain(links), "credit": plain(credit)})
     else:
-        words.print_explanation(found)
+        words.print_explanation(found, links, credit)
 
 
 @app.command(
@@ -240,7 +254,13 @@ def items(
     context_json: ContextJson = None,
     domain: Domain = None,
     experiences: Annotated[
-        int, typer.Option("--experiences", min=1, max=_ALL, help="How many bring their items.")
+        int,
+        typer.Option(
+            "--experiences",
+            parser=whole(1, _ALL),
+            metavar="NUMBER",
+            help="How many bring their items.",
+        ),
     ] = 1,
     minimum_similarity: Annotated[
         float,
@@ -318,13 +338,48 @@ def judgements(
     from swarm_runtime.memory.plain import plain
 
     with opened(bank) as asked:
-        found = asked.judgements(task_type=task_type, as_of=as_of, most=count)
+        found = asked.insight.judgements(task_type=task_type, as_of_s=as_of, most=count)
         if not found:
             _refuse_unknown(bank, asked, task_type, None, None)
     if as_json:
         print_json(plain(found))
     else:
         words.print_judgements(found)
+
+
+@app.command(
+    epilog=notes(
+        "swarm bank dedupe bank.db",
+        "swarm bank dedupe bank.db --task-type fetch --json",
+        keys="groups contradictions",
+    )
+)
+def dedupe(
+    bank: Bank, task_type: TaskTypeFilter = None, as_of: AsOf = None, as_json: AsJson = False
+) -> None:
+    """List groups of patterns that say much the same, and contradictions; nothing is merged.
+
+    Contexts that are near and outcomes that agree make patterns alike; near contexts in which one
+    surely pays and the other surely doesn't contradict each other.
+    """
+    from swarm_runtime.memory.plain import plain
+
+    with opened(bank) as asked:
+        patterns = {one.id: one for one in asked.patterns(task_type, as_of=as_of)}
+        if not patterns:
+            _refuse_unknown(bank, asked, task_type, None, None)
+        groups = [
+            ids for ids in asked.insight.duplicates(as_of_s=as_of) if all(one in patterns for one in ids)
+        ]
+        contradictions = [
+            one
+            for one in asked.insight.links(as_of_s=as_of)
+            if one.relation == "contradicts" and (one.first in patterns or one.second in patterns)
+        ]
+    if as_json:
+        print_json({"groups": plain(groups), "contradictions": plain(contradictions)})
+    else:
+        words.print_duplicates(groups, contradictions, patterns)
 
 
 # --- names and contexts --------------------------------------------------------------------------
@@ -363,7 +418,7 @@ def _found(
     as_of_s: int | None,
 ) -> list[Found]:
     """Return patterns of open contexts and of the declared space, whichever are asked about."""
-    from swarm_runtime.memory.cell_search import search_cells
+    from swarm_runtime.memory.cell_search import in_words, search_cells
 
     space = bank.space
     features = {one.name for one in space.features} if space is not None else set()
@@ -385,6 +440,9 @@ def _found(
         diversity=diversity,
         as_of=as_of_s,
     )
+    if not found and space is not None and context:
+        # What is no feature of the space was most likely meant to be one.
+        in_words(context, space)
     if context is None:
         found.sort(key=lambda one: (-one.confidence.value, one.pattern.id))
     return found[:count]

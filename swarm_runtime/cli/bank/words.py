@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from swarm_runtime.cli.shared import print_line, print_table
 
 if TYPE_CHECKING:
+    from swarm_runtime.memory.credit import Uplift
     from swarm_runtime.memory.judgements import Judgement
+    from swarm_runtime.memory.links import Related
     from swarm_runtime.memory.overview import Overview
-    from swarm_runtime.memory.patterns import Explanation
+    from swarm_runtime.memory.patterns import Explanation, Pattern
     from swarm_runtime.memory.recommendation import Recommendation
     from swarm_runtime.memory.search import Found
     from swarm_runtime.memory.shelf import FoundItem
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "plural",
     "print_audit",
+    "print_duplicates",
     "print_explanation",
     "print_found",
     "print_items",
@@ -34,6 +37,8 @@ __all__ = [
 ]
 
 _VERDICTS = {1: "success", -1: "failure", 0: "abstains"}
+#: Groups, members and links that are printed; JSON has all.
+_LISTED = 20
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -183,10 +188,16 @@ def print_recommendation(found: Recommendation, *, explained: bool) -> None:
         )
 
 
-def print_explanation(found: Explanation) -> None:
-    """Print what a pattern knows, and its outcomes."""
+def print_explanation(found: Explanation, links: Sequence[Related], credit: Uplift | None) -> None:
+    """Print what a pattern knows, its outcomes, its links and what it was worth."""
     print_line(found.sentence)
     print_line(f"found by {_some(found.pattern.agents)}")
+    if credit is not None:
+        print_line(credit.sentence("this pattern"))
+    for one in links[:_LISTED]:
+        print_line(_link(one, found.pattern.id))
+    if len(links) > _LISTED:
+        print_line(f"and {len(links) - _LISTED} more links")
     if found.outcomes:
         print_line("")
         print_table(
@@ -205,6 +216,50 @@ def print_explanation(found: Explanation) -> None:
             ],
             numbers=1,
         )
+
+
+def print_duplicates(
+    groups: Sequence[Sequence[str]],
+    contradictions: Sequence[Related],
+    patterns: Mapping[str, Pattern],
+) -> None:
+    """Print groups of patterns that are alike, and contradictions."""
+    for at, ids in enumerate(groups[:_LISTED], start=1):
+        print_line(f"group {at}, {len(ids)} alike:")
+        for id_ in ids[:_LISTED]:
+            print_line(f"  {_named(id_, patterns)}")
+        if len(ids) > _LISTED:
+            print_line(f"  and {len(ids) - _LISTED} more")
+    for one in contradictions[:_LISTED]:
+        print_line(f"contradiction, strength {one.strength:.2f}{_sayers(one)}:")
+        for id_ in (one.first, one.second):
+            print_line(f"  {_named(id_, patterns)}")
+    print_line(
+        f"{plural(len(groups), 'group')} of near duplicates,"
+        f" {plural(len(contradictions), 'contradiction')}; nothing was merged"
+    )
+
+
+def _named(id_: str, patterns: Mapping[str, Pattern]) -> str:
+    if id_ not in patterns:
+        return id_
+    one = patterns[id_]
+    return (
+        f"{id_} {one.approach!r} at {one.task_type}: {one.mean_excess:+.2f} σ,"
+        f" {plural(one.outcomes, 'outcome')}; {_where(one.context)}"
+    )
+
+
+def _link(one: Related, id_: str) -> str:
+    other = one.second if one.first == id_ else one.first
+    verb = {"similar": "is like", "contradicts": "contradicts"}.get(
+        one.relation, "is derived from" if one.first == id_ else "is the source of"
+    )
+    return f"{verb} {other}, strength {one.strength:.2f}{_sayers(one)}"
+
+
+def _sayers(one: Related) -> str:
+    return f", said by {_some(one.said_by)}" if one.said_by else ""
 
 
 def print_items(found: Sequence[FoundItem], *, of_context: bool) -> None:

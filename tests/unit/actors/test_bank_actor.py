@@ -88,7 +88,7 @@ def test_it_answers_as_a_bank_on_the_same_records_does(make: Make, path: Path) -
         assert actor.patterns("fetch") == bank.patterns("fetch")
         (pattern,) = bank.patterns("fetch")
         assert actor.explain(pattern.id) == bank.explain(pattern.id)
-        assert actor.judgements(most=3) == bank.judgements(most=3)
+        assert actor.judgements(most=3) == bank.insight.judgements(most=3)
         assert [one.agent for one in actor.lessons({"a": 1})] == ["a"]
         assert actor.audit(NOW_S).counts == actor.counts()
         assert actor.view() == bank.view() == {"a": 1}

@@ -92,7 +92,7 @@ def test_a_bank_that_tends_itself_stays_within_its_bound() -> None:
 def test_a_bank_is_left_alone_unless_it_is_told_otherwise(bank: ReasoningBank) -> None:
     bank.record_many(tries(3))
     assert bank.upkeep.tend(10_000 * DAY_S) is None
-    assert len(bank.judgements()) == 3
+    assert len(bank.insight.judgements()) == 3
 
 
 # --- retention -------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_retention_forgets_the_tries_and_keeps_what_they_taught(bank: ReasoningB
     assert after.candidates == before.candidates
     assert after.evidence == before.evidence
     assert (after.evidence[0].trials, after.evidence[0].failures) == (10, 1)
-    assert len(bank.judgements()) == 4
+    assert len(bank.insight.judgements()) == 4
     assert bank.record_many(tries(6, day=10)) == 0
     assert bank.recommend("fetch", {"site": "shop"}, ["mirror"], NOW).evidence == after.evidence
 
