@@ -62,8 +62,8 @@ def remote_bank() -> Any:
     def in_group(name: str, group: str) -> Any:
         method = getattr(BankActor, name)
 
+        # Not functools.wraps: Ray unwraps it, and finds a method without a group.
         @ray.method(concurrency_group=group)
-        @functools.wraps(method)
         def call(self: BankActor, *values: Any, **named: Any) -> Any:
             return method(self, *values, **named)
 

@@ -29,7 +29,8 @@ _LOOK_EVERY_S = 5.0
 _AGAIN_S = 60.0
 #: How often a bank that is kept small by itself looks whether there is reason to.
 _TEND_EVERY_S = 60.0
-#: How often what answers are given from is written down, so that the next start need not derive it.
+#: How often what answers are given from is kept for the next start. (A bank does so by itself when
+#: much is new, and when it is closed; this is for one that is killed.)
 _SNAPSHOT_EVERY_S = 300.0
 
 
@@ -143,8 +144,7 @@ class Keeper:
         # Where nobody asks, nothing was derived.
         if not self._answers.is_open or not self._changed("snapshot"):
             return False
-        self._answers.call(snapshot)
-        return True
+        return self._answers.call(lambda own: own.bank.upkeep.snapshot())
 
     # --- safe --------------------------------------------------------------------------------
 
@@ -171,10 +171,3 @@ class Keeper:
             return True
 
         return self._log.call(work)
-
-
-def snapshot(own: Reader) -> None:
-    """Write down what answers are given from, beside the file."""
-    write = getattr(own.bank.upkeep, "snapshot", None)
-    if write is not None:
-        write()

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from actors.keeper import Keeper, Reader, snapshot
+from actors.keeper import Keeper, Reader
 from actors.lanes import Commits, Committer, Lane
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Sealed, View
@@ -136,17 +136,23 @@ class BankActor:
 
         self._space, self._settings, self._dimension = space, settings, dimension
 
-        def read(embedder: Embeds | None) -> Reader:
+        # Where ``ReasoningBank.open`` keeps it too.
+        derived = Path(f"{path}.derived")
+
+        def read(folder: Path | None = None) -> Reader:
             # The writer has checked the file, and noted the space.
             store = SqliteStore(path, check=False)
-            return Reader(store, self._bank(store, embedder))
+            try:
+                embedder = make_embedder() if folder and make_embedder else None
+                return Reader(store, self._bank(store, embedder, folder))
+            except BaseException:
+                store.close()
+                raise
 
         self._writer = Lane("bank-writer", path, lambda: open_store(path))
         self._commits = Committer(self._writer, most_together, self._read_on)
-        self._answers = Lane(
-            "bank-answers", path, lambda: read(make_embedder() if make_embedder else None)
-        )
-        self._log = Lane("bank-log", path, lambda: read(None))
+        self._answers = Lane("bank-answers", path, lambda: read(derived))
+        self._log = Lane("bank-log", path, read)
         self._exchange = Lane(
             "bank-exchange", path, lambda: _Exchange(SqliteStore(path, check=False), self._commits)
         )
@@ -166,18 +172,27 @@ class BankActor:
             clock,
             look_every_s,
         )
+        if derived.exists():
+            # Somebody has asked this bank before: be ready for the next one.
+            self._answers.submit(_read_on)
 
-    def _bank(self, store: ExperienceStore, embedder: Embeds | None = None) -> ReasoningBank:
+    def _bank(
+        self,
+        store: ExperienceStore,
+        embedder: Embeds | None = None,
+        folder: Path | None = None,
+    ) -> ReasoningBank:
         return ReasoningBank(
             store,
             space=self._space,
             settings=self._settings,
             embedder=embedder,
             dimension=self._dimension,
+            folder=folder,
         )
 
     def close(self) -> None:
-        """Finish what was begun, write a snapshot, let go of the file; doing so twice is fine."""
+        """Finish what was begun and let go of the file; doing so twice is fine."""
         self._keeper.close()
         self._end()
 
@@ -185,7 +200,7 @@ class BankActor:
         self._writer.close(lambda store: store.close())
         self._exchange.close(lambda own: own.close())
         self._log.close(lambda own: own.bank.close())
-        self._answers.close(_close_with_snapshot)
+        self._answers.close(lambda own: own.bank.close())
 
     def __ray_shutdown__(self) -> None:
         """Ray calls this when the actor is told to end, not when it is killed."""
@@ -410,10 +425,3 @@ def _recommended(bank: ReasoningBank, questions: Sequence[Question]) -> list[Rec
 def _read_on(own: Reader) -> None:
     # Any question about derived state reads on; this one has the shortest answer.
     own.bank.approaches("")
-
-
-def _close_with_snapshot(own: Reader) -> None:
-    try:
-        snapshot(own)
-    finally:
-        own.bank.close()

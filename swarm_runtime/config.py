@@ -216,6 +216,11 @@ class MemorySettings(_Section):
         them after the fact; they are recorded, and flagged, either way.
     confidence_weights : tuple of four float
         Of the confidence's parts: success rate, usage frequency, recency, context similarity.
+    policy : str
+        How a recommendation is chosen among candidates: see ``memory.policies``. Agents of a swarm
+        always use ``lower_bound``.
+    forgets : bool
+        Whether what was known before outcomes collapsed no longer counts.
     trust : bool
         Whether an agent whose reports don't hold up counts for less.
     transfer : bool
@@ -236,6 +241,8 @@ class MemorySettings(_Section):
     withheld_fraction: float = pydantic.Field(0.05, ge=0, le=0.5)
     shadow_teaches: bool = True
     confidence_weights: tuple[float, float, float, float] = (0.4, 0.3, 0.2, 0.1)
+    policy: Literal["blend", "confidence", "linucb", "lower_bound", "thompson", "ucb"] = "blend"
+    forgets: bool = True
     trust: bool = True
     transfer: bool = True
     diversity: float = pydantic.Field(0.7, ge=0, le=1)

@@ -32,12 +32,14 @@ from swarm_runtime.memory.trust import (
     transfer_levels,
 )
 
-__all__ = ["MOST_OUTCOMES", "Assessed", "Assessor", "OutcomeColumns", "PlaceColumns"]
+__all__ = ["Assessed", "Assessor", "OutcomeColumns", "PlaceColumns", "sample_size"]
 
 Integers = npt.NDArray[np.int64]
 
-#: Outcomes that are looked at; of more, a sample.
-MOST_OUTCOMES = 32_768
+#: Outcomes that are looked at; of more, a sample: so many for each agent, within limits. With 8,192
+#: of ten agents all liars of ``benchmarks/liars`` are found, and looking takes a tenth of a second.
+_PER_AGENT = 256
+_FEWEST_SAMPLED, _MOST_SAMPLED = 8_192, 32_768
 #: Large neighbourhoods are this many times as large as small ones, while there are enough.
 _COARSER = 8
 _FEWEST = 8
@@ -141,8 +143,11 @@ class Assessor:
         """
         rows, until = _first(outcomes, places, standing_count(len(outcomes.place)))
         count = len(rows)
-        if count > MOST_OUTCOMES:
-            rows = np.sort(rows[np.argsort(outcomes.number[rows], kind="stable")[:MOST_OUTCOMES]])
+        most = sample_size(agent_count)
+        if count > most:
+            # Of equal numbers (folded outcomes) all are in, whatever order they came in.
+            numbers = outcomes.number[rows]
+            rows = rows[numbers <= np.partition(numbers, most - 1)[most - 1]]
         place = np.asarray(outcomes.place[rows], dtype=np.int64)
         approach = np.asarray(outcomes.approach[rows], dtype=np.int64)
         domain = np.asarray(places.domain[place], dtype=np.int64)
@@ -179,6 +184,11 @@ class Assessor:
             fine[at] = small.of(here, places.number, count)[where]
             coarse[at] = large.of(here, places.number, max(count // _COARSER, _FEWEST))[where]
         return fine, coarse
+
+
+def sample_size(agents: int) -> int:
+    """Return how many outcomes are looked at for so many agents."""
+    return min(max(_PER_AGENT * agents, _FEWEST_SAMPLED), _MOST_SAMPLED)
 
 
 def _first(

@@ -30,7 +30,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 from cachetools import TTLCache
 
 from swarm_runtime.config import MemorySettings
@@ -44,15 +43,11 @@ from swarm_runtime.memory.insight import Insight
 from swarm_runtime.memory.log import SPACE, ExperienceStore
 from swarm_runtime.memory.pattern import ContextSpace, space_from_json, space_to_json
 from swarm_runtime.memory.patterns import Explanation, Pattern
+from swarm_runtime.memory.policies import Question, policy_named
 from swarm_runtime.memory.ranking import Statistics, recency_table
-from swarm_runtime.memory.recommendation import (
-    Recommendation,
-    best_candidate,
-    candidate_estimates,
-    recommendation,
-)
+from swarm_runtime.memory.recommendation import Recommendation, answered
 from swarm_runtime.memory.records import ALWAYS, Annotation, TargetKind, Tombstone
-from swarm_runtime.memory.safla import adapt, apply
+from swarm_runtime.memory.safla import adapt
 from swarm_runtime.memory.search import Filters, Found
 from swarm_runtime.memory.shelf import FoundItem
 from swarm_runtime.memory.snapshots import Snapshots
@@ -119,6 +114,7 @@ class ReasoningBank:
             lambda: VectorIndex(dimension),
             Snapshots(folder, dimension, made_with) if folder else None,
         )
+        self._policy = policy_named(self._settings.policy)
         self._recency = recency_table(self._settings.half_life_days)
         self._insight = Insight(store, self._derived)
         self._closed = False
@@ -367,24 +363,17 @@ class ReasoningBank:
     ) -> Recommendation:
         recall = self._derived.recall(context, task_type, candidates, domain, as_of)
         estimates = adapt(recall.statistics, recall.cells, recall.similarity, self._recency, as_of)
-        explore_draw, withhold_draw = draws or (0.0, 1.0)
-        choice = apply(
+        belief = None
+        if self._policy.needs_belief:
+            belief = self._derived.belief(context, task_type, candidates, domain)
+        answer = self._policy.choose(Question(estimates, self._settings, draws, belief))
+        return answered(
+            answer,
             estimates,
+            candidates,
             self._settings,
-            np.ones(1, dtype=np.bool_),
-            np.array([explore_draw]),
-            np.array([withhold_draw]),
-        )
-        found = candidate_estimates(estimates, candidates, self._settings.bound_z)
-        best = found[best_candidate(estimates, self._settings)]
-        return recommendation(
-            found,
-            choice,
-            self._settings,
-            recall.evidence(best.approach) if explain else (),
-            best,
+            recall.evidence if explain else None,
             as_of,
-            explores=draws is not None,
         )
 
     def search(

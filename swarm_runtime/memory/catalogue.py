@@ -18,7 +18,7 @@ Above: ``recall`` reads it, ``derived`` keeps it in step with the log. Below: ``
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,8 @@ class Catalogue:
         #: (known_s, number) of the earliest outcome that was counted, or taken out, since somebody
         #: set this to LATEST.
         self.disturbed = LATEST
+        #: Told which outcomes were counted or taken out; None: any may have been.
+        self.listeners: list[Callable[[Integers | None], None]] = []
         self._waiting: set[int] = set()
         self._earliest_s = NOT_REVOKED
         #: The newest change that has happened by the moment.
@@ -191,6 +193,7 @@ class Catalogue:
         outcomes.counters.append(counters)
         outcomes.verdict.append(verdict)
         outcomes.counted.append(False)
+        outcomes.forgotten.append(False)
         last[pattern] = at
         return at
 
@@ -271,10 +274,28 @@ class Catalogue:
         self.patterns.counters.rows[:] = 0
         self.patterns.newest_s.rows[:] = NEVER
         self.outcomes.counted.rows[:] = False
+        # Whoever forgets starts over too.
+        self.outcomes.forgotten.rows[:] = False
         self._waiting, self._earliest_s, self._latest_s = set(), NOT_REVOKED, NEVER
         self._masks.clear()
         self.version += 1
         self._settle(np.arange(len(self.outcomes.pair), dtype=np.int64))
+        self._tell(None)
+
+    def forget(self, rows: Integers, forgotten: Bools) -> None:
+        """Let outcomes count no more though they are known, or count again.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (m,)
+        forgotten : ndarray of bool, shape (m,)
+        """
+        self.outcomes.forgotten.rows[rows] = forgotten
+        self._settle(rows)
+
+    def _tell(self, rows: Integers | None) -> None:
+        for listener in self.listeners:
+            listener(rows)
 
     def _settle(self, rows: Integers) -> None:
         """Count outcomes as they should be counted at the moment, and note when that changes."""
@@ -282,7 +303,8 @@ class Catalogue:
             return
         outcomes = self.outcomes
         known, revoked = outcomes.known_s.rows[rows], outcomes.revoked_s.rows[rows]
-        wanted = (known <= self.moment_s) & (self.moment_s < revoked)
+        here = (known <= self.moment_s) & (self.moment_s < revoked)
+        wanted = here & ~outcomes.forgotten.rows[rows]
         counted = outcomes.counted.rows[rows]
         self._uncount(rows[counted & ~wanted])
         self._judged(rows, counted & wanted)
@@ -373,6 +395,7 @@ class Catalogue:
         earliest_s = int(known_s.min())
         numbers = self.outcomes.number.rows[rows[known_s == earliest_s]]
         self.disturbed = min(self.disturbed, (earliest_s, int(numbers.min())))
+        self._tell(rows)
 
     def restored(self) -> None:
         """Find its way in tables that were filled from a snapshot."""
@@ -382,6 +405,7 @@ class Catalogue:
         self._masks.clear()
         self._waiting, self._earliest_s, self._latest_s = set(), NOT_REVOKED, NEVER
         self._settle(np.arange(len(self.outcomes.pair), dtype=np.int64))
+        self._tell(None)
 
     # --- trust -------------------------------------------------------------------------------
 
@@ -403,6 +427,7 @@ class Catalogue:
         self.trust.rows[:] = levels
         self.version += 1
         self._masks.clear()
+        self._tell(None)
 
     # --- finding -----------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ Cell = tuple[tuple[str, int | str], ...]
 #: Below this a number is as good as zero. Features that live on a smaller scale need a unit of
 #: their own (milliseconds, basis points) or a declared space.
 _SMALLEST = 1e-3
-_BIN_WIDTH = math.log(2.0)
+_BIN_WIDTH = math.log(2.0) / 4.0
 #: From here on asinh is a logarithm to the last bit, and dividing by _SMALLEST might overflow.
 _LARGE = 1e100
 

@@ -19,12 +19,15 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.errors import ConfigError
 from swarm_runtime.memory.assessment import Assessed, Assessor, OutcomeColumns, PlaceColumns
+from swarm_runtime.memory.beliefs import Beliefs
 from swarm_runtime.memory.catalogue import LATEST, Catalogue
 from swarm_runtime.memory.contexts import ContextReader
+from swarm_runtime.memory.drift import Drift
 from swarm_runtime.memory.ledger import Recall
 from swarm_runtime.memory.log import ExperienceStore, Position, Record
 from swarm_runtime.memory.pattern import ContextSpace, pattern_id
 from swarm_runtime.memory.patterns import Outcome, Pattern, PatternFold, outcomes_of
+from swarm_runtime.memory.policies import Belief
 from swarm_runtime.memory.ranking import Statistics, recency_table
 from swarm_runtime.memory.recall import recall
 from swarm_runtime.memory.records import Item, TargetKind, Tombstone, Verdict
@@ -69,6 +72,8 @@ class Derived:
     _searcher: Searcher
     _revisions: Revisions
     _assessor: Assessor
+    _drift: Drift
+    _beliefs: Beliefs
     _assessed: Assessed | None
     _assessed_version: int
     _position: Position
@@ -117,6 +122,18 @@ class Derived:
         query = self._embedder.embed_many([context])[0]
         levels = self._levels(domain)
         return recall(self.catalogue, query, task_type, candidates, domain, levels=levels)
+
+    def belief(
+        self, context: Context, task_type: str, candidates: Sequence[str], domain: str | None
+    ) -> Belief | None:
+        """Return what a linear model predicts at the moment of the last ``recall``.
+
+        None where it has nothing to go by; so it is in the declared space, which has no model.
+        """
+        if self.reader.number(context) is not None:
+            return None
+        levels = self._levels(domain)
+        return self._beliefs.predict(context, task_type, candidates, domain, levels)
 
     def search(
         self,
@@ -288,6 +305,8 @@ class Derived:
         """Let the catalogue stand at a moment, and believe its agents as far as they deserve."""
         catalogue = self.catalogue
         catalogue.advance(_END_S if as_of_s is None else as_of_s)
+        if self._settings.forgets:
+            self._drift.update()
         if catalogue.version == self._assessed_version:
             return
         if self._settings.trust or self._settings.transfer:
@@ -428,6 +447,12 @@ class Derived:
             self._snapshots.discard()
         self._forget()
 
+    def stand(self, moment_s: int) -> None:
+        """Let the catalogue stand at a moment, forgotten what is forgotten by then."""
+        self.catalogue.advance(moment_s)
+        if self._settings.forgets:
+            self._drift.update()
+
     def fresh(self) -> Derived:
         """Return another one, derived from the whole log."""
         other = Derived(
@@ -458,6 +483,8 @@ class Derived:
         self._assessor = Assessor(catalogue.vectors)
         self._assessed = None
         self._assessed_version = -1
+        self._drift = Drift(catalogue)
+        self._beliefs = Beliefs(catalogue)
         # What the ledger of cells needs is not in a snapshot of the catalogue.
         self._stale = True
 

@@ -2,7 +2,8 @@
 
 What a commit costs is the wait for the disk, however much is in it. So a server that records for
 many callers at once puts what they sent meanwhile into one commit; a savepoint for each of them
-keeps apart what can't be taken. Above: the bank's actor. Below: ``store``.
+keeps apart what can't be taken. Above: the bank's actor. Below: ``store``,
+``recording``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,13 @@ from typing import NamedTuple
 from swarm_runtime.core.knowledge import Sealed
 from swarm_runtime.memory import retention
 from swarm_runtime.memory.log import SPACE
+from swarm_runtime.memory.recording import (
+    annotation_rows,
+    record_annotations,
+    record_experiences,
+    record_trajectories,
+    trajectory_rows,
+)
 from swarm_runtime.memory.records import Annotation
 from swarm_runtime.memory.store import SqliteStore
 from swarm_runtime.memory.store_rows import filing_of
@@ -77,9 +85,8 @@ class GroupStore(SqliteStore):
 
     def _take(self, batch: Batch, noted: Mapping[str, str]) -> tuple[int, int]:
         """Return how many were new, and how many came too late to be taken."""
-        tries = self._trajectory_rows(batch.trajectories)
-        notes = [self._annotation_row(one) for one in batch.annotations]
-        ordered = sorted(batch.sealed, key=lambda one: (one.epoch, one.agent))
-        new = sum([self._record(one) for one in ordered])
-        recorded, late = self._record_trajectories(tries, noted)
-        return new + recorded + self._record_annotations(notes, noted), late
+        tries = trajectory_rows(batch.trajectories, self._filing)
+        notes = annotation_rows(batch.annotations)
+        new = record_experiences(self._file, batch.sealed)
+        recorded, late = record_trajectories(self._file, tries, noted)
+        return new + recorded + record_annotations(self._file, notes, noted), late

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from swarm_runtime.core.knowledge import REWARD_SCALE
 from swarm_runtime.memory.catalogue import Catalogue
-from swarm_runtime.memory.embedding import OPEN_FLOOR
 from swarm_runtime.memory.ledger import MOST_EVIDENCE, Recall
+from swarm_runtime.memory.nearness import nearness
 from swarm_runtime.memory.ranking import NEVER, SIMILARITY_SCALE, Statistics
 from swarm_runtime.memory.recommendation import Evidence
 from swarm_runtime.memory.tables import FULL_TRUST
@@ -122,8 +122,7 @@ def _recall(
     candidates: Sequence[str],
     levels: npt.NDArray[np.int64] | None,
 ) -> Recall:
-    share = (near.cosines - OPEN_FLOOR) / (1.0 - OPEN_FLOOR)
-    weights = np.rint(SIMILARITY_SCALE * np.clip(share, 0.0, 1.0))
+    weights = nearness(near.cosines, SIMILARITY_SCALE)
     if levels is not None:
         # Sixteenths of integers: sums of them are exact too.
         weights *= levels[catalogue.places.domain.rows[near.places]] / FULL_LEVEL

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from swarm_runtime.errors import RunFolderError, StoreError
 from swarm_runtime.memory.migrations import FORMAT, MIGRATIONS
@@ -213,7 +214,7 @@ class SqliteFile:
         """Let the file say something of itself; inside a transaction."""
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
-    def rows_of(self, query: str, values: Iterable[object]) -> Iterator[tuple[object, ...]]:
+    def rows_of(self, query: str, values: Iterable[object]) -> Iterator[tuple[Any, ...]]:
         """Run a query that ends in ``IN`` for many values."""
         wanted = list(values)
         for start in range(0, len(wanted), _VALUES):

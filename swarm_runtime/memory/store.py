@@ -10,15 +10,16 @@ Ids of agents are the caller's: two runs that share a file give their agents dif
 
 One process writes at a time (others wait), any number read meanwhile. A ``SqliteStore`` belongs to
 the thread that opened it; another thread opens another one. Above: ``bank``. Below: ``log`` (the
-protocol), ``sqlite_files``, ``store_rows``, ``retention``, ``backups``.
+protocol), ``recording``, ``store_rows``, ``store_seals``, ``retention``, ``backups``,
+``sqlite_files``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from numbers import Integral
 from pathlib import Path
 
 from swarm_runtime.core.knowledge import Experience, Sealed, View
@@ -37,18 +38,22 @@ from swarm_runtime.memory.log import (
     Progress,
     Record,
 )
+from swarm_runtime.memory.recording import (
+    annotation_rows,
+    record_annotations,
+    record_experiences,
+    record_trajectories,
+    trajectory_rows,
+)
 from swarm_runtime.memory.records import ANNOTATIONS, Annotation
 from swarm_runtime.memory.seal_index import Seal
 from swarm_runtime.memory.sqlite_files import MEMORY, SqliteFile
 from swarm_runtime.memory.store_rows import (
-    about,
-    author,
     filing_of,
     opened,
     read_annotations,
     read_sealed,
     read_trajectories,
-    seal_of,
 )
 from swarm_runtime.memory.store_seals import (
     chunk_ends,
@@ -64,7 +69,7 @@ __all__ = ["SPACE", "ExperienceStore", "Position", "Record", "SqliteStore"]
 
 #: Rows that are read at once, of each kind.
 _CHUNK = 4_096
-#: Later than any time, further than any row.
+#: Later than any time.
 _NO_LIMIT = 2**62
 #: Tables whose rows are counted, besides annotations by kind.
 _COUNTED = ("experiences", "trajectories", "folded", "folded_usage", "pruned", "embeddings")
@@ -120,18 +125,18 @@ class SqliteStore:
         if not sealed and not trajectories and not annotations:
             return 0
         # All that can be done beforehand is, so that others wait as short as possible.
-        notes = [self._annotation_row(one) for one in annotations]
+        notes = annotation_rows(annotations)
         filing = self._filing
-        tries = self._trajectory_rows(trajectories)
+        tries = trajectory_rows(trajectories, filing)
         with self._file.transaction():
             noted = self._file.noted(SPACE, *retention.NOTES)
             if noted.get(SPACE) != filing.space:
                 # Another handle noted a space since this one was opened.
                 self._filing = filing_of(self._file)
-                tries = self._trajectory_rows(trajectories)
-            new = sum([self._record(one) for one in sorted(sealed, key=_canonical)])
-            recorded, late = self._record_trajectories(tries, noted)
-            new += recorded + self._record_annotations(notes, noted)
+                tries = trajectory_rows(trajectories, self._filing)
+            new = record_experiences(self._file, sealed)
+            recorded, late = record_trajectories(self._file, tries, noted)
+            new += recorded + record_annotations(self._file, notes, noted)
         self._late += late
         return new
 
@@ -139,114 +144,6 @@ class SqliteStore:
     def late(self) -> int:
         """See ``ExperienceStore``."""
         return self._late
-
-    def _record(self, one: Sealed) -> bool:
-        seal = seal_of(one.blob)
-        connection = self._file.connection
-        last = connection.execute(
-            "SELECT max(epoch) FROM experiences WHERE agent = ?", (one.agent,)
-        ).fetchone()[0]
-        if one.epoch <= (last or 0):
-            (known,) = connection.execute(
-                "SELECT sha256 FROM experiences WHERE agent = ? AND epoch = ?",
-                (one.agent, one.epoch),
-            ).fetchone()
-            if known != seal:
-                raise StoreError(
-                    self.path,
-                    f"epoch {one.epoch} of {one.agent} is here already, with another content;"
-                    " runs that share a bank need agents of different names",
-                )
-            return False
-        if one.epoch != (last or 0) + 1:
-            raise StoreError(self.path, f"epoch {one.epoch} of {one.agent} came after {last or 0}")
-        connection.execute(
-            "INSERT INTO experiences"
-            " (agent, epoch, known_at_s, domain, task_type, sha256, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (one.agent, one.epoch, one.known_at_s, one.domain, one.task_type, seal, one.blob),
-        )
-        return True
-
-    def _trajectory_rows(self, trajectories: Sequence[Trajectory]) -> list[_TrajectoryRow]:
-        number = self._filing.number
-        rows: list[_TrajectoryRow] = []
-        for one in trajectories:
-            body = one.to_bytes()
-            seal = hashlib.sha256(body).digest()
-            known = one.known_at_s
-            rows.append(
-                (one.id, one.agent, known, one.domain, one.task_type, seal, body, number(one))
-            )
-        return sorted(rows, key=lambda row: row[0])
-
-    def _record_trajectories(
-        self, rows: list[_TrajectoryRow], noted: Mapping[str, str]
-    ) -> tuple[int, int]:
-        """Return how many were new, and how many came too late to be taken."""
-        if not rows:
-            return 0, 0
-        kept_from_s = retention.kept_from_s(noted)
-        wanted = [row for row in rows if kept_from_s is None or row[2] > kept_from_s]
-        first = self._next_row("trajectories", noted)
-        new = self._file.connection.executemany(
-            "INSERT INTO trajectories"
-            " (seq, id, agent, known_at_s, domain, task_type, sha256, body, pattern)"
-            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
-            " (SELECT 1 FROM pruned WHERE pattern = ?9 AND until_s >= ?4)"
-            " ON CONFLICT (id) DO NOTHING",
-            ((first + at, *row) for at, row in enumerate(wanted)),
-        ).rowcount
-        if new == len(rows):
-            return new, 0
-        here = self._seals("SELECT id, sha256 FROM trajectories WHERE id IN", rows)
-        late = 0
-        for id_, *_, seal, _, _ in rows:
-            known = here.get(id_)
-            if known is None:
-                late += 1
-            elif known != seal:
-                raise StoreError(
-                    self.path, f"trajectory {id_!r} is here already, with another content"
-                )
-        return new, late
-
-    def _annotation_row(self, one: Annotation) -> _AnnotationRow:
-        body = one.to_bytes()
-        return one.kind, one.id, about(one), author(one), one.known_at_s, seal_of(body), body
-
-    def _record_annotations(self, rows: list[_AnnotationRow], noted: Mapping[str, str]) -> int:
-        if not rows:
-            return 0
-        rows.sort(key=lambda row: row[:2])
-        first = self._next_row("annotations", noted)
-        new = self._file.connection.executemany(
-            "INSERT INTO annotations (seq, kind, id, about, agent, known_at_s, sha256, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO NOTHING",
-            ((first + at, *row) for at, row in enumerate(rows)),
-        ).rowcount
-        if new == len(rows):
-            return new
-        for kind in sorted({row[0] for row in rows}):
-            query = f"SELECT id, sha256 FROM annotations WHERE kind = '{kind}' AND id IN"
-            here = self._seals(query, ((row[1],) for row in rows if row[0] == kind))
-            for row in rows:
-                if row[0] == kind and here[row[1]] != row[5]:
-                    raise StoreError(
-                        self.path, f"{kind} {row[1]!r} is here already, with another content"
-                    )
-        return new
-
-    def _seals(self, query: str, rows: Iterable[Sequence[object]]) -> dict[str, bytes]:
-        return {
-            str(id_): bytes(seal)  # type: ignore[call-overload]
-            for id_, seal in self._file.rows_of(query, [row[0] for row in rows])
-        }
-
-    def _next_row(self, table: str, noted: Mapping[str, str]) -> int:
-        """Return the number of a table's next row; one that was deleted doesn't come again."""
-        last = self._file.connection.execute(f"SELECT max(seq) FROM {table}").fetchone()[0]
-        return max(last or 0, int(noted.get(f"{table}_end", "0"))) + 1
 
     def set_setting(self, key: str, value: str) -> None:
         """See ``ExperienceStore``."""
@@ -347,7 +244,7 @@ class SqliteStore:
 
     def tries(self, pattern: PatternName, until_s: int | None = None) -> list[Trajectory]:
         """See ``ExperienceStore``."""
-        values = (pattern_number(pattern), _NO_LIMIT if until_s is None else until_s)
+        values = (pattern_number(pattern), _limit(until_s))
         where = "pattern = ? AND known_at_s <= ?"
         return list(read_trajectories(self._file, where, values, "known_at_s, id"))
 
@@ -360,13 +257,12 @@ class SqliteStore:
         where, values = "kind = ?", [kind]
         if target is not None:
             where, values = f"{where} AND about = ?", [kind, target]
-        limit = _NO_LIMIT if until_s is None else until_s
         where, order = f"{where} AND known_at_s <= ?", "known_at_s, id"
-        return list(read_annotations(self._file, where, (*values, limit), order))
+        return list(read_annotations(self._file, where, (*values, _limit(until_s)), order))
 
     def in_order_of_time(self, until_s: int | None = None) -> Iterator[Experience | Trajectory]:
         """See ``ExperienceStore``."""
-        limit = _NO_LIMIT if until_s is None else until_s
+        limit = _limit(until_s)
         where, file = "known_at_s <= ?", self._file
         return heapq.merge(
             read_trajectories(file, where, (limit,), "known_at_s, agent, id"),
@@ -441,11 +337,12 @@ class SqliteStore:
 
     def let_go(self, until_s: int) -> int:
         """See ``ExperienceStore``."""
-        return retention.let_go(self._file, until_s)
+        return retention.let_go(self._file, _moment(until_s))
 
     def prune(self, patterns: Sequence[PatternName], until_s: int) -> int:
         """See ``ExperienceStore``."""
-        return retention.prune(self._file, [pattern_number(one) for one in patterns], until_s)
+        numbers = [pattern_number(one) for one in patterns]
+        return retention.prune(self._file, numbers, _moment(until_s))
 
     def kept_from_s(self) -> int | None:
         """See ``ExperienceStore``."""
@@ -482,11 +379,17 @@ class SqliteStore:
         self._file.close()
 
 
-#: Id, agent, known at, domain, task type, seal, body, number of the pattern.
-_TrajectoryRow = tuple[str, str, int, str, str, bytes, bytes, int]
-#: Kind, id, about, agent, known at, seal, body.
-_AnnotationRow = tuple[str, str, str, str, int, bytes, bytes]
-
-
 def _canonical(one: Sealed) -> tuple[int, str]:
     return one.epoch, one.agent
+
+
+def _limit(until_s: int | None) -> int:
+    """Return the last moment that is asked for, as one that SQLite can compare."""
+    return _NO_LIMIT if until_s is None else max(-_NO_LIMIT, min(until_s, _NO_LIMIT))
+
+
+def _moment(until_s: int) -> int:
+    """Return a moment that is to be written down."""
+    if isinstance(until_s, bool) or not isinstance(until_s, Integral) or abs(until_s) > 2**53:
+        raise ValueError(f"until_s = {until_s!r}: whole seconds since 1970")
+    return int(until_s)

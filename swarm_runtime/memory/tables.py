@@ -168,3 +168,5 @@ class Outcomes:
     #: The verdict that is counted in ``counters``; folded ones have none.
     verdict: Growing = field(default_factory=lambda: Growing(np.int8))
     counted: Growing = field(default_factory=lambda: Growing(np.bool_))
+    #: Lies before a change of the world: does not count, though it is known.
+    forgotten: Growing = field(default_factory=lambda: Growing(np.bool_))

@@ -160,22 +160,24 @@ class Agreement:
 
     Attributes
     ----------
-    compared : ndarray of float64, shape (A,)
-        Reports that could be compared, in effect: one that stands against a single other report
-        counts half.
+    reports : ndarray of float64, shape (A,)
+        That could be compared, in effect: one that stands against a single other one counts half.
+    bias : ndarray of float64, shape (A,)
+        Sum of their differences, in σ: above zero where it reports better outcomes.
     disagreement : ndarray of float64, shape (A,)
         Sum of squared differences beyond what chance explains, in σ²; zero on average for an agent
         that meets the same contexts as others and tells the truth.
     noise : ndarray of float64, shape (A,)
         Its variance.
-    bias : ndarray of float64, shape (A,)
-        Sum of the differences themselves, in σ: above zero where it reports better outcomes.
+    compared : ndarray of float64, shape (A,)
+        How much of it there would be if each report were off by 1 σ.
     """
 
-    compared: Floats
+    reports: Floats
+    bias: Floats
     disagreement: Floats
     noise: Floats
-    bias: Floats
+    compared: Floats
 
 
 def agreement(reports: Reports, agent_count: int, levels: Integers | None = None) -> Agreement:
@@ -208,6 +210,10 @@ def agreement(reports: Reports, agent_count: int, levels: Integers | None = None
     worth = 1.0 / (1.0 / trials + of_others / np.square(some_votes))
     capped = np.minimum(worth, _MOST_PER_KEY)
     share = capped / worth
+    # Of the variance within a key, as it is pooled below; none is left of a single report.
+    kept = 1.0 - (1.0 / trials + of_others) / np.square(1.0 + votes)
+    some_kept = np.where(kept > 1e-9, kept, np.inf)
+    compared = np.maximum(capped - share * votes / np.square(1.0 + votes) / some_kept, 0.0)
     disagreement, noise, bias = np.zeros(len(agents)), np.zeros(len(agents)), np.zeros(len(agents))
     for total, square in _channels(reports.counters):
         mean, mean_square = total / trials, square / trials
@@ -217,9 +223,7 @@ def agreement(reports: Reports, agent_count: int, levels: Integers | None = None
         # One vote of its own beside those of the others: all reports in one urn.
         pooled = (mean + votes * reference) / (1.0 + votes)
         pooled_square = (mean_square + votes * reference_square) / (1.0 + votes)
-        kept = 1.0 - (1.0 / trials + of_others) / np.square(1.0 + votes)
-        spread = np.maximum(pooled_square - pooled * pooled, 0.0) / np.maximum(kept, 1e-12)
-        spread = np.where(kept > 1e-9, spread, 0.0)
+        spread = np.maximum(pooled_square - pooled * pooled, 0.0) / some_kept
         disagreement += 0.5 * (capped * difference * difference - spread * share)
         # The two channels mostly say the same, so their noise is not independent.
         noise += 0.5 * share * share * (2.0 * spread * spread + _RANGE_SQUARED * spread / trials)
@@ -230,7 +234,7 @@ def agreement(reports: Reports, agent_count: int, levels: Integers | None = None
         sums = np.bincount(agents[rows], values[rows], agent_count)
         return np.asarray(sums[:agent_count], dtype=np.float64)
 
-    return Agreement(by_agent(capped), by_agent(disagreement), by_agent(noise), by_agent(bias))
+    return Agreement(*map(by_agent, (capped, bias, disagreement, noise, compared)))
 
 
 class _Others:
@@ -275,8 +279,8 @@ class Doubt:
     agent : str
     level : int
         Sixteenths, below FULL_LEVEL.
-    compared : float
-        Reports of its that could be compared.
+    reports : float
+        Of its that could be compared.
     disagreement, passes : float
         Root mean square of its differences beyond chance, and what is let pass; in σ.
     bias : float
@@ -285,7 +289,7 @@ class Doubt:
 
     agent: str
     level: int
-    compared: float
+    reports: float
     disagreement: float
     passes: float
     bias: float
@@ -297,7 +301,7 @@ class Doubt:
         else:
             how = f"on average {abs(self.bias):.2f} σ {'better' if self.bias > 0 else 'worse'}"
         return (
-            f"{self.agent!r} counts for {self.level}/{FULL_LEVEL}: in about {self.compared:.0f}"
+            f"{self.agent!r} counts for {self.level}/{FULL_LEVEL}: in about {self.reports:.0f}"
             f" comparable reports its outcomes differ by {self.disagreement:.2f} σ from what other"
             f" agents found of the same approaches in like contexts, beyond chance ({how});"
             f" {self.passes:.2f} σ is let pass."
@@ -330,15 +334,15 @@ class Trust:
         for at, name in enumerate(names):
             if at >= len(self.levels) or self.levels[at] >= FULL_LEVEL:
                 continue
-            compared = float(self.coarse.compared[at])
+            reports = float(self.coarse.reports[at])
             found.append(
                 Doubt(
                     agent=name,
                     level=int(self.levels[at]),
-                    compared=compared,
+                    reports=reports,
                     disagreement=math.sqrt(max(float(best[at]), 0.0)),
                     passes=math.sqrt(float(self.passes[at])),
-                    bias=float(self.coarse.bias[at]) / max(compared, 1e-9),
+                    bias=float(self.coarse.bias[at]) / max(reports, 1e-9),
                 )
             )
         return sorted(found, key=lambda doubt: doubt.agent)
@@ -445,8 +449,8 @@ def transfer_levels(reports: Reports, domain_count: int) -> Integers:
     """Return what each domain's patterns are worth to each other domain.
 
     For two domains: the slope of the mean excess rewards in the second on those in the first, over
-    the keys in which both have outcomes, each about its own average (what matters is which
-    approach is better where, not that all go well). The noise of the first one's means is taken
+    the keys in which both have outcomes, about their averages (what matters is which approach is
+    better where, not that all go well). The noise of the first one's means is taken
     off their sum of squares, which would flatten the slope (Fuller, Measurement Error Models,
     1987, section 1.2). The slope is drawn towards TRANSFER_PRIOR, the less the more evidence
     there is, and cut to [0, 1].
@@ -485,10 +489,9 @@ def transfer_levels(reports: Reports, domain_count: int) -> Integers:
             weight = np.minimum(n * m / (n + m), _MOST_PER_KEY)
             total = max(float(weight.sum()), 1e-12)
             x = mean[one, both] - float((weight * mean[one, both]).sum()) / total
-            y = mean[other, both] - float((weight * mean[other, both]).sum()) / total
             noise = float((weight * spread[one] / n).sum())
             squares = max(float((weight * x * x).sum()) - noise, 0.0)
-            products = float((weight * x * y).sum())
+            products = float((weight * x * mean[other, both]).sum())
             prior = TRANSFER_PRIOR / FULL_LEVEL
             slope = (prior * _TRANSFER_EVIDENCE + products) / (_TRANSFER_EVIDENCE + squares)
             levels[one, other] = round(FULL_LEVEL * min(max(slope, 0.0), 1.0))

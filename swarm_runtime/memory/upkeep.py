@@ -211,7 +211,7 @@ class Upkeep:
         self._derived.follow()
         mine = self._derived.catalogue
         fresh = self._derived.fresh()
-        fresh.catalogue.advance(mine.moment_s)
+        fresh.stand(mine.moment_s)
         difference = _difference(mine, fresh.catalogue)
         if difference:
             raise StoreError(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -74,6 +75,20 @@ def test_letting_go_again_adds_to_what_was_folded(store: ExperienceStore) -> Non
     assert (row.trials, row.reward, row.first_known_s, row.last_known_s) == (5, 5_000, 0, 4)
     assert store.kept_from_s() == 4
     assert ids(store) == ["5"]
+
+
+def test_the_watermark_never_moves_back(store: ExperienceStore) -> None:
+    for until_s, kept_s in ((0, 0), (-1, 0), (3, 3), (2, 3)):
+        store.let_go(until_s)
+        assert store.kept_from_s() == kept_s
+
+
+@pytest.mark.parametrize("until_s", [1.5, "1", None, True, 2**60])
+def test_a_moment_that_is_none_is_refused(store: ExperienceStore, until_s: Any) -> None:
+    for change in (lambda: store.let_go(until_s), lambda: store.prune([MIRROR], until_s)):
+        with pytest.raises(ValueError, match="until_s = "):
+            change()
+    assert (store.kept_from_s(), store.counts()["pruned"]) == (None, 0)
 
 
 def test_the_verdict_that_stands_is_the_one_that_counts(store: ExperienceStore) -> None:

@@ -18,6 +18,7 @@ from swarm_runtime.memory.bank import ReasoningBank
 from swarm_runtime.memory.filing import Filing
 from swarm_runtime.memory.log import SPACE
 from swarm_runtime.memory.migrations import FORMAT
+from swarm_runtime.memory.pattern import space_to_json
 from swarm_runtime.memory.sqlite_files import explained
 from swarm_runtime.memory.store import SqliteStore
 from swarm_runtime.memory.trajectory import Trajectory
@@ -146,6 +147,35 @@ def test_a_batch_under_way_is_not_seen_by_others(path: Path) -> None:
         assert store.view() == {}
         other.rollback()
         assert store.verify() == 0
+
+
+def test_what_is_read_at_once_is_of_one_state_while_another_handle_lets_go(path: Path) -> None:
+    def counted(store: SqliteStore, until_s: int) -> int:
+        alive = sum(1 for _ in store.in_order_of_time())
+        other.let_go(until_s)
+        return alive + sum(row.trials for row in store.folded_rows())
+
+    with closing(SqliteStore(path)) as store, closing(SqliteStore(path)) as other:
+        store.record_all((), [trajectory(f"{at:03}", known_at_s=at) for at in range(100)])
+        with store.reading():
+            assert counted(store, 49) == 100
+        # Not at once, and what is let go in between counts twice.
+        assert counted(store, 59) == 110
+
+
+def test_a_handle_notices_what_another_one_did(path: Path) -> None:
+    with closing(SqliteStore(path)) as store, closing(SqliteStore(path, check=False)) as other:
+        before = store.stamp(), store.generation()
+        other.record_all((), [trajectory(known_at_s=1)])
+        assert store.stamp() != before[0]
+        other.set_setting(SPACE, space_to_json(GRID))
+        store.record_all((), [trajectory("x", context={"trend": 2.0, "volatility": 1.0})])
+        cell = (("trend", 2), ("volatility", 1))
+        assert [one.id for one in other.tries(("", "fetch", "mirror", cell))] == ["x"]
+        other.let_go(1)
+        assert store.generation() > before[1]
+        assert store.record_all((), [trajectory(known_at_s=1)]) == 0
+        assert (store.late, other.late) == (1, 0)
 
 
 # --- files that are no banks, or no longer ---------------------------------------------------

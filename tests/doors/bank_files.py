@@ -7,10 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from typer.testing import CliRunner
-
-from swarm_runtime.cli import app
 from tests.banks import make_bank, page_tries, write_lines
+from tests.doors.calls import call
 
 __all__ = ["make_bad_files", "make_files"]
 
@@ -26,8 +24,8 @@ def make_files(folder: Path) -> None:
         ["export", bank, str(folder / "signed.bundle"), "--sign", key],
         ["export", bank, str(folder / "unsigned.bundle")],
     ):
-        done = CliRunner().invoke(app, ["bank", *arguments])
-        assert done.exit_code == 0, done.output
+        done = call("bank", *arguments)
+        assert done.exit_code == 0, done
     shutil.copy(f"{key}.pub", folder / "trusted.keys")
 
 

@@ -16,24 +16,21 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from swarm_runtime.cli import app
 from swarm_runtime.memory.bank import ReasoningBank
 from swarm_runtime.memory.lines import try_to_json
 from tests.banks import START_S, make_bank, page_tries, write_lines
 from tests.doors.bank_files import make_bad_files, make_files
+from tests.doors.calls import COMMANDS, Done, call
 from tests.experiences import DAY_S, SPACE, experience, trajectory
 
-Run = Callable[..., Any]
+Run = Callable[..., Done]
 
+AFTERNOON = ["-c", "site=example.org", "-c", "hour=14"]
 #: The pattern of the mirror in the sample bank.
 MIRROR = "19d6f5bac6666aa7"
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands["bank"].commands  # type: ignore[attr-defined]
 EXAMPLES = [
     (name, line)
     for name, command in COMMANDS.items()
@@ -62,22 +59,23 @@ def here(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def run() -> Run:
     """Run ``swarm bank``; without a traceback, whatever comes of it."""
 
-    def invoke(*arguments: str, **more: Any) -> Any:
-        done = CliRunner().invoke(app, ["bank", *arguments], **more)
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-        assert "Traceback" not in done.output
+    def invoke(*arguments: str, given: str = "") -> Done:
+        done = call("bank", *arguments, given=given.encode())
+        if done.error is not None:
+            raise done.error
+        assert "Traceback" not in done.stdout + done.stderr
         return done
 
     return invoke
 
 
-def refused(done: Any, code: int = 2) -> str:
+def refused(done: Done, code: int = 2) -> str:
     """Return the one line that says what is wrong."""
-    assert done.exit_code == code, done.output
+    assert done.exit_code == code, done.stdout + done.stderr
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("swarm: ")
-    return str(line)
+    return line
 
 
 # --- help ------------------------------------------------------------------------------------
@@ -93,7 +91,7 @@ def test_every_command_has_examples_and_says_what_json_it_prints() -> None:
 @pytest.mark.parametrize("line", [line for _, line in EXAMPLES])
 def test_the_examples_of_the_help_run(here: Path, run: Run, line: str) -> None:
     done = run(*shlex.split(line)[2:])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 0, done.stdout + done.stderr
     assert done.stdout.strip()
 
 
@@ -102,7 +100,7 @@ def test_json_has_the_keys_that_the_help_names(here: Path, run: Run, name: str) 
     line = next(line for command, line in EXAMPLES if command == name)
     arguments = [one for one in shlex.split(line)[2:] if one != "--json"]
     done = run(*arguments, "--json")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     assert len(done.stdout.splitlines()) == 1
     told = re.search(
@@ -180,7 +178,7 @@ def test_a_cold_start_abstains_and_says_which_names_it_never_heard(here: Path, r
 def test_search_obeys_its_filters(here: Path, run: Run) -> None:
     def ids(*more: str) -> list[str]:
         done = run("search", "bank.db", *more, "--json")
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == 0, done.stdout + done.stderr
         return [one["pattern"]["id"] for one in json.loads(done.stdout)]
 
     assert ids() == [MIRROR, "ad8d885293fd1617"]
@@ -195,7 +193,7 @@ def test_search_obeys_its_filters(here: Path, run: Run) -> None:
 def test_contexts_are_given_in_pairs_in_words_or_as_json(here: Path, run: Run) -> None:
     def similarity(*context: str) -> float:
         done = run("search", "bank.db", *context, "--json")
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == 0, done.stdout + done.stderr
         return float(json.loads(done.stdout)[0]["similarity"])
 
     exact = similarity("-c", "site=example.org", "--context", "hour=14")
@@ -293,6 +291,36 @@ def test_a_pattern_is_named_by_as_much_of_its_id_as_only_one_has(here: Path, run
     )
 
 
+def test_near_duplicates_are_grouped_and_contradictions_named_and_nothing_is_merged(
+    tmp_path: Path, run: Run
+) -> None:
+    path = str(tmp_path / "bank.db")
+    shop = "of the large shop example.org every day"
+    tasks = {
+        "a": (f"scrape the product tables and prices {shop}", 1),
+        "b": (f"scrape the product tables and price {shop}", 1),
+        "c": (f"scrape the product table and prices {shop}", -1),
+    }
+    with ReasoningBank.open(path) as bank:
+        bank.record_many(
+            trajectory(f"{name}{at}", context={"task": task}, excess=sign, verdict=sign)
+            for name, (task, sign) in tasks.items()
+            for at in range(12)
+        )
+    found = json.loads(run("dedupe", path, "--json").stdout)
+    (group,) = found["groups"]
+    assert len(group) == 2
+    (contradiction,) = found["contradictions"]
+    assert {contradiction["first"], contradiction["second"]} & set(group)
+    told = run("dedupe", path).stdout
+    assert "group 1, 2 alike:" in told
+    assert "1 group of near duplicates, 1 contradiction; nothing was merged" in told
+    links = [run("explain", path, one).stdout for one in group]
+    assert all("is like" in one for one in links)
+    assert sum("contradicts" in one for one in links) == 1
+    assert len(json.loads(run("search", path, "--json").stdout)) == 3
+
+
 # --- the bank of a run -----------------------------------------------------------------------
 
 
@@ -330,21 +358,14 @@ def test_names_with_brackets_are_candidates_too(tmp_path: Path, run: Run) -> Non
     assert found["approach"] == "f(a=1, b=2)"
 
 
-def test_settings_come_from_the_environment(here: Path, run: Run) -> None:
-    asked = [
-        "recommend",
-        "bank.db",
-        "--task-type",
-        "fetch",
-        "-c",
-        "site=example.org",
-        "-c",
-        "hour=14",
-    ]
-    strict = {"SWARM_MEMORY__CONFIDENCE_THRESHOLD": "0.99"}
-    assert "a confidence of 0.99 is needed" in run(*asked, env=strict).stdout
-    wrong = {"SWARM_MEMORY__CONFIDENCE_THRESHOLD": "2"}
-    assert "memory.confidence_threshold = 2" in refused(run(*asked, env=wrong))
+def test_settings_come_from_the_environment(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["recommend", "bank.db", "--task-type", "fetch", *AFTERNOON]
+    monkeypatch.setenv("SWARM_MEMORY__CONFIDENCE_THRESHOLD", "0.99")
+    assert "a confidence of 0.99 is needed" in run(*asked).stdout
+    monkeypatch.setenv("SWARM_MEMORY__CONFIDENCE_THRESHOLD", "2")
+    assert "memory.confidence_threshold = 2" in refused(run(*asked))
 
 
 # --- recording -------------------------------------------------------------------------------
@@ -407,9 +428,9 @@ def test_tries_come_from_a_file_or_from_standard_input(here: Path, run: Run) -> 
     assert told.stdout == "6 tries: 6 new\n"
     assert "6 here already" in run("record", "bank.db", "tries.jsonl").stdout
     more = "".join(f"{try_to_json(one)}\n" for one in page_tries(2, prefix="run3"))
-    said = json.loads(run("record", "bank.db", "-", "--json", input=more).stdout)
+    said = json.loads(run("record", "bank.db", "-", "--json", given=more).stdout)
     assert said == {"given": 4, "new": 4, "passed_over": 0, "ids": None}
-    assert json.loads(run("record", "bank.db", "-", "--json", input="").stdout)["given"] == 0
+    assert json.loads(run("record", "bank.db", "-", "--json", given="").stdout)["given"] == 0
 
 
 def test_all_lines_are_recorded_or_none(here: Path, run: Run) -> None:

@@ -356,12 +356,12 @@ def retain(
     from swarm_runtime.cli.bank.arguments import settings_of
     from swarm_runtime.memory.overview import known_by
 
+    path = bank_file(bank)
     age_days = settings_of(bank).upkeep.retention_days if days is None else days
     if not 0 <= age_days <= _LONGEST_DAYS:
         raise ConfigError("--days", age_days, f"from 0 to {_LONGEST_DAYS}")
     at_s = now_s() if now is None else now
     until_s = at_s - int(age_days * _DAY_S)
-    path = bank_file(bank)
     with written_to(bank) as changed, working("folding"):
         count = changed.upkeep.retain(at_s, days=age_days) if yes else known_by(path, until_s)
     if as_json:

@@ -242,7 +242,7 @@ def explain(
     epilog=notes(
         "swarm bank items bank.db --task-type fetch",
         "swarm bank items bank.db --task-type fetch -c site=example.org --experiences 2 --json",
-        keys="item similarity support sentence",
+        keys="item similarity support given propensity sentence",
         many=True,
     )
 )
@@ -369,7 +369,9 @@ def dedupe(
         if not patterns:
             _refuse_unknown(bank, asked, task_type, None, None)
         groups = [
-            ids for ids in asked.insight.duplicates(as_of_s=as_of) if all(one in patterns for one in ids)
+            ids
+            for ids in asked.insight.duplicates(as_of_s=as_of)
+            if all(one in patterns for one in ids)
         ]
         contradictions = [
             one

@@ -17,6 +17,7 @@ from swarm_runtime.memory.backups import backups_in
 from swarm_runtime.memory.bank import ReasoningBank
 from swarm_runtime.memory.group_store import Batch
 from swarm_runtime.memory.replica import Replica
+from swarm_runtime.memory.snapshots import LEAST_PLACES
 from swarm_runtime.memory.store import SqliteStore
 from tests.annotations import item, tombstone, verdict
 from tests.experiences import SPACE, experience, trajectory
@@ -252,6 +253,25 @@ def test_nothing_is_derived_until_somebody_asks(make: Make) -> None:
     assert not actor.service().is_warm
     assert actor.ready() == actor.pid()
     assert actor.service().is_warm
+
+
+def test_a_large_bank_need_not_be_derived_anew_after_a_kill(make: Make, path: Path) -> None:
+    first = make(upkeep(backup_every_s=0), clock=lambda: 0.0)
+    first.record_many(
+        [trajectory(f"t{at}", context={"site": f"s{at}"}) for at in range(LEAST_PLACES)]
+    )
+    assert first.keep(HOUR_S) == []  # nobody has asked, so nothing was derived
+    first.ready()
+    first.record_many([trajectory("more", context={"site": "s7"})])
+    assert first.keep(2 * HOUR_S) == ["snapshot"]
+    assert first.keep(3 * HOUR_S) == []  # nothing is new
+    first.record_many([trajectory("tail", context={"site": "s7"})])
+    answer = first.recommend(ask({"site": "s7"}))
+    # As if it had been killed: another one begins with what lies there.
+    second = make(upkeep(backup_every_s=0), clock=lambda: 0.0)
+    assert second.recommend(ask({"site": "s7"})) == answer
+    assert answer.candidates[0].outcomes == pytest.approx(3.0, abs=0.5)
+    assert path.with_name(f"{path.name}.derived").is_dir()
 
 
 # --- replicas --------------------------------------------------------------------------------

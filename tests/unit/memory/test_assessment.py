@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm_runtime.core.knowledge import REWARD_SCALE
-from swarm_runtime.memory.assessment import Assessor, OutcomeColumns, PlaceColumns
+from swarm_runtime.memory.assessment import Assessor, OutcomeColumns, PlaceColumns, sample_size
 from swarm_runtime.memory.neighbourhoods import (
     Neighbourhoods,
     anchor_count,
@@ -81,6 +81,24 @@ def test_of_two_equal_anchors_the_one_with_the_smaller_number_has_the_neighbourh
     for places in (np.arange(6), np.array([5, 0, 3])):
         found = Neighbourhoods(lambda rows: vectors[rows]).of(places, numbers, 3)
         assert set(found.tolist()) == {5}
+
+
+def test_an_equal_anchor_that_comes_later_has_the_neighbourhood_if_its_number_is_smaller() -> None:
+    vectors = np.repeat(directions(1), 6, axis=0)
+    numbers = np.array([5, 3, 4, 1, 2, 0])
+    asked = Neighbourhoods(lambda rows: vectors[rows])
+    assert set(asked.of(np.arange(3), numbers, 2).tolist()) == {1}
+    assert set(asked.of(np.arange(5), numbers, 4).tolist()) == {3}
+
+
+def test_a_place_that_was_passed_over_is_compared_with_anchors_that_came_meanwhile() -> None:
+    vectors, numbers = directions(10, clusters=10), np.arange(10)
+    asked = Neighbourhoods(lambda rows: vectors[rows])
+    asked.of(np.arange(10), numbers, 1)
+    asked.of(np.arange(5), numbers, 5)
+    fresh = Neighbourhoods(lambda rows: vectors[rows]).of(np.arange(10), numbers, 5)
+    assert len(set(fresh[5:].tolist())) > 1
+    np.testing.assert_array_equal(asked.of(np.arange(10), numbers, 5), fresh)
 
 
 @dataclass
@@ -178,6 +196,17 @@ def test_an_assessor_that_was_asked_before_says_the_same_as_a_new_one() -> None:
         fresh = Assessor(lambda rows: one.vectors[rows]).assess(one.taken(rows), one.places, 6, 1)
         np.testing.assert_array_equal(again.trust.levels, fresh.trust.levels)
         np.testing.assert_array_equal(again.trust.fine.disagreement, fresh.trust.fine.disagreement)
+
+
+def test_of_many_outcomes_a_sample_is_enough_and_it_does_not_depend_on_their_order() -> None:
+    one = bank(12_000)
+    assert sample_size(6) < 12_000
+    levels, _, count, _ = assess(one)
+    assert count == standing_count(12_000)
+    assert levels[3] <= 2 and levels[:3] + levels[4:] == [FULL_LEVEL] * 5
+    assert assess(one.shuffled(1))[0] == levels
+    assert sample_size(50) > sample_size(6)
+    assert sample_size(10**6) == sample_size(10**5)
 
 
 def test_related_domains_are_worth_more_to_each_other_than_unrelated_ones() -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
 from swarm_runtime.memory.credit import (
@@ -117,6 +118,20 @@ def test_two_equal_outcomes_on_either_side_are_not_certain() -> None:
     assert found.interval is not None and found.interval[0] < 0.0
 
 
+def test_with_equal_chances_the_interval_is_welchs_with_four_pseudo_outcomes() -> None:
+    sides = np.array([1.2, 0.4, -0.3, 0.9, 2.0]), np.array([-1.0, 0.5, 0.1])
+    outcomes = np.concatenate(sides)
+    given = np.array([True] * 5 + [False] * 3)
+    found = uplift(outcomes, given, np.full(8, 0.6))
+    parts = [
+        ((len(one) - 1) * one.var(ddof=1) + 4.0) / (len(one) - 1 + 4.0) / len(one) for one in sides
+    ]
+    free = sum(parts) ** 2 / (parts[0] ** 2 / 4 + parts[1] ** 2 / 2)
+    half = stats.t.ppf(0.975, free) * math.sqrt(sum(parts))
+    difference = sides[0].mean() - sides[1].mean()
+    assert found.interval == pytest.approx((difference - half, difference + half), rel=1e-6)
+
+
 def test_what_was_given_for_certain_says_nothing() -> None:
     found = uplift([9.0] * 50 + [0.0] * 8, [True] * 54 + [False] * 4, [1.0] * 50 + [0.5] * 8)
     assert (found.given, found.withheld, found.difference) == (4, 4, 0.0)
@@ -219,6 +234,20 @@ def test_following_recommendations_is_compared_with_withholding_them() -> None:
     assert found.interval[0] < 0.6 < found.interval[1]
     assert worth(found) == "helps"
     assert recommendation_uplift([*made, *reversed(made)]) == found
+
+
+def test_recommendations_that_were_withheld_more_often_do_not_weigh_more() -> None:
+    # Half of the rows are withheld with one half and end well anyway, the others with a tenth.
+    rng = np.random.default_rng(0)
+    made: list[Experience] = []
+    for epoch in range(1, 401):
+        share, level = (0.5, 2.0) if epoch % 2 else (0.1, 0.0)
+        reasons = [Reason.WITHHELD if rng.random() < share else Reason.APPLIED for _ in range(4)]
+        chosen = [0 if one is Reason.APPLIED else 1 for one in reasons]
+        excess = [[level + 0.5, level, level]] * 4
+        made.append(experience(epoch, reasons, excess, chosen, share))
+    found = recommendation_uplift(made)
+    assert found.difference == pytest.approx(0.5, abs=0.25)
 
 
 def test_rows_that_were_explored_are_not_compared() -> None:

@@ -87,6 +87,20 @@ def test_what_got_a_try_over_trouble_is_an_item_of_its_own() -> None:
     assert "too many requests" in remedy.when
 
 
+def test_the_same_way_out_of_trouble_is_said_once() -> None:
+    steps = (
+        "opened the form of the shop",
+        "the upload ended in a timeout error",
+        "waited a while and sent the file again",
+        "the upload ended in the timeout error",
+        "waited for a while and sent the file again",
+        "the form was complete and it worked",
+    )
+    one = attempt("1", 1, steps)
+    titles = [item.title for item in distil([one]).items]
+    assert sum(title.startswith("Out of trouble") for title in titles) == 1
+
+
 def test_a_failure_teaches_too_and_says_what_went_wrong_first() -> None:
     (item,) = distil([BAD]).items
     assert item.learnt_from == "failure"

@@ -331,6 +331,16 @@ def test_a_domain_like_another_is_worth_nearly_all_and_an_unrelated_one_nearly_n
         assert unlike[0, 1] <= half[0, 1] <= alike[0, 1]
 
 
+def test_few_outcomes_of_each_pattern_do_not_make_a_like_domain_worth_less() -> None:
+    # Their noise would flatten the slope to a half.
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=600)
+    key, domain = np.repeat(np.arange(600), 4), np.tile([0, 0, 1, 1], 600)
+    outcome = truth[key] + 1.4 * rng.normal(size=len(key))
+    levels = transfer_levels(Reports.collect(key, domain, counters_of(outcome)), 2)
+    assert levels[0, 1] >= 13
+
+
 def test_where_domains_contradict_each_other_nothing_is_transferred() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=KEYS)
