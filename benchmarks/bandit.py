@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import importlib.util
 import json
 import math
@@ -193,6 +194,11 @@ DATA_SETS: dict[str, Callable[[], Examples]] = {
 }
 
 
+@functools.cache
+def _loaded(name: str) -> Examples:
+    return DATA_SETS[name]()
+
+
 # --- players ---------------------------------------------------------------------------------
 
 
@@ -325,7 +331,7 @@ class Outcome:
 def play(job: tuple[str, str, str, int, int]) -> Outcome:
     """Play one game: (what, data set, player, seed, rounds)."""
     what, data, player_name, seed, rounds = job
-    examples = DATA_SETS[data]()
+    examples = _loaded(data)
     if what == "transfer":
         return _play_transfer(examples, data, player_name, seed)
     count = len(examples.arms)

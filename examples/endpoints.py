@@ -56,23 +56,22 @@ with ReasoningBank.open(sys.argv[1] if len(sys.argv) > 1 else ":memory:") as ban
         # With draws it also tries what it does not know well enough yet.
         draws = (draw.random(), draw.random())
         advice = bank.recommend("upload", context, list(ENDPOINTS), now(), draws=draws)
-        good = in_time(
-            server.server_port, f"/{advice.approach}/{context['kilobytes']}/{context['hour']}"
-        )
+        endpoint = draw.choice(list(ENDPOINTS)) if at < 30 else advice.approach
+        good = in_time(server.server_port, f"/{endpoint}/{context['kilobytes']}/{context['hour']}")
         went.append(good)
         bank.record(
             Trajectory(
                 id=f"{run}/{at}",
                 agent="uploader",
                 task_type="upload",
-                approach=advice.approach,
+                approach=endpoint,
                 context=context,
                 known_at_s=now(),
                 excess=1.0 if good else -1.0,
                 verdict=1 if good else -1,
             )
         )
-    print(f"in time: {sum(went[:30])} of the first 30 calls, {sum(went[-30:])} of the last 30")
+    print(f"in time: {sum(went[:30])} of 30 calls at random, {sum(went[-30:])} of the last 30")
     for kilobytes, hour in ((2, 3), (2, 15), (900, 3), (900, 15)):
         context = {"kilobytes": kilobytes, "hour": hour}
         found = bank.recommend("upload", context, list(ENDPOINTS), now())

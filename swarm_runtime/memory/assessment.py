@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm_runtime.memory.neighbourhoods import Neighbourhoods, anchor_count
+from swarm_runtime.memory.reports import Reports
 from swarm_runtime.memory.trust import (
     FULL_LEVEL,
-    Reports,
     Trust,
     settled,
     standing_count,
@@ -71,7 +71,7 @@ class OutcomeColumns:
         Row of its place.
     approach, agent : ndarray of int, shape (n,)
     counters : ndarray of int64, shape (n, 5)
-        See ``trust.Reports``; a row may stand for many outcomes that were folded.
+        See ``reports.Reports``; a row may stand for many outcomes that were folded.
     known_s : ndarray of int64, shape (n,)
     number : ndarray of int64, shape (n,)
         A hash of the trajectory's id; -1 for folded ones, which every sample holds.

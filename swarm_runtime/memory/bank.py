@@ -39,11 +39,12 @@ from swarm_runtime.errors import ConfigError
 from swarm_runtime.memory.credit import NOTHING_KNOWN, Uplift, chance_to_give
 from swarm_runtime.memory.derived import Derived
 from swarm_runtime.memory.embedding import Embedder
+from swarm_runtime.memory.exchange import Exchange
 from swarm_runtime.memory.insight import Insight
 from swarm_runtime.memory.log import SPACE, ExperienceStore
 from swarm_runtime.memory.pattern import ContextSpace, space_from_json, space_to_json
 from swarm_runtime.memory.patterns import Explanation, Pattern
-from swarm_runtime.memory.policies import Question, policy_named
+from swarm_runtime.memory.policies import AGENTS_POLICY, Question, policy_named
 from swarm_runtime.memory.ranking import Statistics, recency_table
 from swarm_runtime.memory.recommendation import Recommendation, answered
 from swarm_runtime.memory.records import ALWAYS, Annotation, TargetKind, Tombstone
@@ -117,6 +118,7 @@ class ReasoningBank:
         self._policy = policy_named(self._settings.policy)
         self._recency = recency_table(self._settings.half_life_days)
         self._insight = Insight(store, self._derived)
+        self._exchange: Exchange | None = None
         self._closed = False
         cache = self._settings.cache
         self._answers: TTLCache[object, Recommendation | list[Found]] = TTLCache(
@@ -193,6 +195,21 @@ class ReasoningBank:
     def insight(self) -> Insight:
         """What it can say about its own knowledge: links, worth, doubts, items distilled."""
         return self._insight
+
+    @property
+    def exchange(self) -> Exchange:
+        """What carries knowledge to other banks and from them.
+
+        Raises
+        ------
+        ConfigError
+            If the log is in another store than a file of this project.
+        """
+        if self._exchange is None:
+            if not isinstance(self._store, SqliteStore):
+                raise ConfigError("store", type(self._store).__name__, "only SqliteStore travels")
+            self._exchange = Exchange(self._store)
+        return self._exchange
 
     @property
     def upkeep(self) -> Upkeep:
@@ -363,10 +380,13 @@ class ReasoningBank:
     ) -> Recommendation:
         recall = self._derived.recall(context, task_type, candidates, domain, as_of)
         estimates = adapt(recall.statistics, recall.cells, recall.similarity, self._recency, as_of)
+        # In the declared space a bank says what agents say to themselves, bit by bit.
+        declared = self._derived.reader.number(context) is not None
+        policy = AGENTS_POLICY if declared else self._policy
         belief = None
-        if self._policy.needs_belief:
+        if policy.needs_belief:
             belief = self._derived.belief(context, task_type, candidates, domain)
-        answer = self._policy.choose(Question(estimates, self._settings, draws, belief))
+        answer = policy.choose(Question(estimates, self._settings, draws, belief))
         return answered(
             answer,
             estimates,

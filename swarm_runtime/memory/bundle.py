@@ -314,7 +314,8 @@ def checked_space(text: object) -> ContextSpace:
         if space_to_json(space) != text or not 1 <= len(space.features) <= _MOST_FEATURES:
             raise ValueError("not in the canonical form")
         cells = 1
-        for feature in space.features:
+        features: Any = space.features
+        for feature in features:
             numbers = all(
                 type(edge) in (int, float) and abs(edge) < 1e300 for edge in feature.edges
             )

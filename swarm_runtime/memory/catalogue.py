@@ -59,6 +59,19 @@ _MASKS = 16
 _CHUNK = 4_096
 
 
+#: JSON in one form; made once, since making it takes as long as using it.
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _counted(one: Trajectory | FoldedRow) -> tuple[int, int, tuple[int, ...], int]:
+    """Return when an outcome was known, its trajectory's number, its counters and its verdict."""
+    if isinstance(one, FoldedRow):
+        return one.last_known_s, -1, one[5:10], 0
+    excess, verdict = one.excess_units, one.verdict
+    counters = (1, int(verdict > 0), int(verdict < 0), excess, excess * excess)
+    return one.known_at_s, number_of(one.id), counters, verdict
+
+
 class Catalogue:
     """Places, patterns, pairs and outcomes, standing at a moment.
 
@@ -86,6 +99,7 @@ class Catalogue:
         self.moment_s = NEVER
         #: Grows with every change of what is counted.
         self.version = 0
+        self._newest: tuple[int, int] | None = None
         #: (known_s, number) of the earliest outcome that was counted, or taken out, since somebody
         #: set this to LATEST.
         self.disturbed = LATEST
@@ -109,22 +123,23 @@ class Catalogue:
 
     def _take(self, tries: Sequence[Trajectory | FoldedRow]) -> None:
         fresh: list[Context] = []
-        rows: list[int] = []
+        patterns: list[int] = []
+        pairs: list[int] = []
         for one in tries:
             cell = one.cell if isinstance(one, FoldedRow) else self.reader.cell(one.context)
             place = self._place(one.domain, one.task_type, cell, fresh)
-            pattern = self._pattern(place, self.approaches.number(one.approach))
-            pair = self._pair(pattern, self._agent(one.agent))
-            rows.append(self._outcome(one, pattern, pair))
+            pattern = self._pattern(place, one, cell)
+            patterns.append(pattern)
+            pairs.append(self._pair(pattern, self._agent(one.agent)))
         if fresh:
             # The middle of each cell, not the context at hand: who comes first must not matter.
             self.index.add(self._embedder.embed_many(fresh))
-        at = np.array(rows, dtype=np.int64)
+        at = self._add_outcomes(tries, np.array(patterns, dtype=np.int64), pairs)
         self._revoke(at, tries)
         self._settle(at)
 
     def _place(self, domain: str, task_type: str, cell: Cell, fresh: list[Context]) -> int:
-        text = json.dumps(cell, separators=(",", ":"))
+        text = _to_json(cell)
         key = number_of(f"{domain}\0{task_type}\0{text}")
         place = self._place_of.get(key)
         if place is None:
@@ -137,7 +152,8 @@ class Catalogue:
             fresh.append(self.reader.centre(cell))
         return place
 
-    def _pattern(self, place: int, approach: int) -> int:
+    def _pattern(self, place: int, one: Trajectory | FoldedRow, cell: Cell) -> int:
+        approach = self.approaches.number(one.approach)
         patterns, first = self.patterns, self.places.first_pattern.rows
         at = int(first[place])
         while at >= 0:
@@ -146,14 +162,13 @@ class Catalogue:
             at = int(patterns.following.rows[at])
         at = patterns.place.append(place)
         patterns.approach.append(approach)
-        patterns.number.append(0)
+        patterns.number.append(int(pattern_id(one.domain, one.task_type, one.approach, cell), 16))
         patterns.following.append(first[place])
         patterns.first_pair.append(-1)
         patterns.last_outcome.append(-1)
         patterns.counters.append(0)
         patterns.newest_s.append(NEVER)
         first[place] = at
-        patterns.number.rows[at] = int(self._id(at), 16)
         return at
 
     def _agent(self, name: str) -> int:
@@ -176,26 +191,29 @@ class Catalogue:
         first[pattern] = at
         return at
 
-    def _outcome(self, one: Trajectory | FoldedRow, pattern: int, pair: int) -> int:
-        outcomes, last = self.outcomes, self.patterns.last_outcome.rows
-        if isinstance(one, FoldedRow):
-            counters, known_s = one[5:10], one.last_known_s
-            number, verdict = -1, 0
-        else:
-            excess, verdict = one.excess_units, one.verdict
-            counters = (1, int(verdict > 0), int(verdict < 0), excess, excess * excess)
-            known_s, number = one.known_at_s, number_of(one.id)
-        at = outcomes.pair.append(pair)
-        outcomes.previous.append(last[pattern])
-        outcomes.known_s.append(known_s)
-        outcomes.revoked_s.append(NOT_REVOKED)
-        outcomes.number.append(number)
-        outcomes.counters.append(counters)
-        outcomes.verdict.append(verdict)
-        outcomes.counted.append(False)
-        outcomes.forgotten.append(False)
-        last[pattern] = at
-        return at
+    def _add_outcomes(
+        self, tries: Sequence[Trajectory | FoldedRow], patterns: Integers, pairs: list[int]
+    ) -> Integers:
+        known_s, numbers, counters, verdicts = zip(*map(_counted, tries), strict=True)
+        count, outcomes = len(tries), self.outcomes
+        first = outcomes.pair.extend(pairs)
+        rows = np.arange(first, first + count, dtype=np.int64)
+        # Those of one pattern are chained, in the order in which they came.
+        last = self.patterns.last_outcome.rows
+        previous = last[patterns]
+        order = np.argsort(patterns, kind="stable")
+        again = np.flatnonzero(np.diff(patterns[order]) == 0) + 1
+        previous[order[again]] = rows[order[again - 1]]
+        last[patterns[order]] = rows[order]
+        outcomes.previous.extend(previous)
+        outcomes.known_s.extend(known_s)
+        outcomes.revoked_s.fill(first + count, NOT_REVOKED)
+        outcomes.number.extend(numbers)
+        outcomes.counters.extend(counters)
+        outcomes.verdict.extend(verdicts)
+        outcomes.counted.fill(first + count, False)
+        outcomes.forgotten.fill(first + count, False)
+        return rows
 
     # --- what changes later ------------------------------------------------------------------
 
@@ -474,6 +492,12 @@ class Catalogue:
         """Return places' vectors, wherever they lie by now."""
         return self.index.vectors(places)
 
+    def newest_s(self) -> int:
+        """Return when the newest outcome that is counted was known; NEVER where there is none."""
+        if self._newest is None or self._newest[0] != self.version:
+            self._newest = self.version, int(self.patterns.newest_s.rows.max(initial=NEVER))
+        return self._newest[1]
+
     def cell(self, place: int) -> Cell:
         """Return a place's cell."""
         return tuple((name, value) for name, value in json.loads(self.cells[place]))
@@ -481,15 +505,6 @@ class Catalogue:
     def id_of(self, pattern: int) -> str:
         """Return a pattern's id."""
         return f"{int(self.patterns.number.rows[pattern]):016x}"
-
-    def _id(self, pattern: int) -> str:
-        place = int(self.patterns.place.rows[pattern])
-        return pattern_id(
-            self.domains.texts[self.places.domain.rows[place]],
-            self.task_types.texts[self.places.task_type.rows[place]],
-            self.approaches.texts[self.patterns.approach.rows[pattern]],
-            self.cell(place),
-        )
 
     def pattern_of(self, id_: str) -> int | None:
         """Return the row of the pattern of an id; None where there is none."""

@@ -86,10 +86,11 @@ class Growing:
 class Names:
     """Texts by number, in the order in which they came."""
 
-    __slots__ = ("_numbers", "texts")
+    __slots__ = ("_numbers", "_ranks", "texts")
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self.texts: list[str] = list(texts)
+        self._ranks = np.empty(0, dtype=np.int64)
         self._numbers = {text: number for number, text in enumerate(self.texts)}
 
     def __len__(self) -> int:
@@ -107,3 +108,11 @@ class Names:
     def find(self, text: str) -> int:
         """Return a text's number, -1 where it has none."""
         return self._numbers.get(text, -1)
+
+    def ranks(self) -> npt.NDArray[np.int64]:
+        """Return the place of each in the order of the texts, by number."""
+        if len(self._ranks) != len(self.texts):
+            order = sorted(range(len(self.texts)), key=self.texts.__getitem__)
+            self._ranks = np.empty(len(order), dtype=np.int64)
+            self._ranks[order] = np.arange(len(order))
+        return self._ranks

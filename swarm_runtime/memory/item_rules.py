@@ -81,13 +81,13 @@ def say_the_same(first: str, second: str) -> bool:
     return 0.5 * (words + 1.0) >= ALIKE and alike(first, second) >= ALIKE
 
 
-@functools.lru_cache(maxsize=4_096)
+@functools.lru_cache(maxsize=1_024)
 def _meaning(text: str) -> Counter[str]:
     words = re.findall(r"[^\W_]+", normal_text(text))
     return Counter([word for word in words if word not in _FILLING] or words)
 
 
-@functools.lru_cache(maxsize=4_096)
+@functools.lru_cache(maxsize=1_024)
 def _runs(text: str) -> Counter[str]:
     normal = " ".join(_meaning(text).elements())
     padded = f" {normal} "

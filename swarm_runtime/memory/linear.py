@@ -47,6 +47,9 @@ _RIDGE = 0.5
 _CONSTANT = 0.25
 #: From here on squares might overflow.
 _LARGEST = 1e60
+#: Spreads from the mean at which a number that is asked about is cut: nobody knows whether what was
+#: learnt goes on like that.
+_FARTHEST = 6.0
 #: A spread below this share of the largest value is the rounding of sums.
 _ROUNDING = 1e-7
 #: Rank-one updates after which the inverse is computed anew, and how many may wait at once.
@@ -269,7 +272,8 @@ class LinearModel:
         # One value only: its own size, so that twice as much is far and one in a thousand near.
         flat = variance <= _ROUNDING * _ROUNDING * (square + self._pivots**2)
         size = np.abs(mean + self._pivots)
-        spread = np.where(flat, np.where(size > 0.0, size, 1.0), np.sqrt(np.maximum(variance, 0.0)))
+        spread = np.where(flat, size, np.sqrt(np.maximum(variance, 0.0)))
+        spread = np.where(spread > 1.0 / _LARGEST, spread, 1.0)
         spread = np.exp2(np.round(2.0 * np.log2(spread)) / 2.0)
         centre = spread * np.round((mean + self._pivots) / spread) - self._pivots
         scale = np.where(here, 1.0 / (spread * math.sqrt(count)), 0.0)
@@ -277,7 +281,8 @@ class LinearModel:
         words = 1.0 / math.sqrt(count) if texts else 0.0
         scales = np.concatenate([[_CONSTANT], np.full(self._start - 1, words), scale])
         offsets = np.concatenate([np.zeros(self._start), centre])
-        self._solved.update(self._gram, self._moment, offsets, scales)
+        farthest = max(1.0, _FARTHEST / math.sqrt(count))
+        self._solved.update(self._gram, self._moment, offsets, scales, farthest)
 
 
 class _Solution:
@@ -287,6 +292,8 @@ class _Solution:
         self._ridge = ridge
         #: Features are (raw - offsets) · scales.
         self._offsets, self._scales = np.zeros(1), np.full(1, _CONSTANT)
+        #: Where features are cut when a prediction is asked for.
+        self._farthest = 1.0
         self._inverse: Floats = np.zeros((0, 1, 1))
         self._theta = np.zeros((0, 1))
         self._pending: list[tuple[int, Floats, Floats]] = []
@@ -312,6 +319,8 @@ class _Solution:
     def belief(self, raw: Floats, rows: npt.NDArray[np.intp]) -> Belief:
         """Return predictions for approaches by row; -1 for one that isn't known."""
         features = (raw - self._offsets) * self._scales
+        # Words and the constant are shorter than that anyway.
+        np.clip(features, -self._farthest, self._farthest, out=features)
         widest = float(features @ features) / self._ridge
         missing = rows < 0
         if missing.all():
@@ -322,8 +331,11 @@ class _Solution:
             mean, square = np.where(missing, 0.0, mean), np.where(missing, widest, square)
         return Belief(mean, np.sqrt(np.clip(square, 1e-12, widest)))
 
-    def update(self, gram: Floats, moment: Floats, offsets: Floats, scales: Floats) -> None:
+    def update(
+        self, gram: Floats, moment: Floats, offsets: Floats, scales: Floats, farthest: float
+    ) -> None:
         """Follow the sums: by rank-one updates while the features mean the same."""
+        self._farthest = farthest
         same = (
             self._whole
             and np.array_equal(offsets, self._offsets)

@@ -94,20 +94,39 @@ def diverse(relevance: Floats, similarity: Floats, count: int, weight: float) ->
     weight : float
         λ: 1 picks by relevance alone, 0 by difference from what was picked.
     """
+    return _picked(relevance, similarity, count, weight)[0]
+
+
+def _picked(
+    relevance: Floats, similarity: Floats, count: int, weight: float
+) -> tuple[list[int], list[float]]:
+    """Return what ``diverse`` does, and each one's greatest similarity to those before it."""
     picked: list[int] = []
+    near: list[float] = []
     nearest_picked = np.zeros(len(relevance))
-    left = np.ones(len(relevance), dtype=np.bool_)
+    relevant = weight * relevance
     while len(picked) < min(count, len(relevance)):
-        worth = weight * relevance - (1.0 - weight) * nearest_picked
         # Rounded, so that a last bit does not decide between equals.
-        best = int(np.where(left, np.round(worth, 9), -np.inf).argmax())
+        best = int((relevant - (1.0 - weight) * nearest_picked).round(9).argmax())
+        relevant[best] = -np.inf
+        near.append(float(nearest_picked[best]))
         # Similarities may be negative: what was picked first sets the greatest one.
-        nearest_picked = (
-            np.maximum(nearest_picked, similarity[best]) if picked else similarity[best].copy()
-        )
+        if picked:
+            np.maximum(nearest_picked, similarity[best], out=nearest_picked)
+        else:
+            nearest_picked = similarity[best].copy()
         picked.append(best)
-        left[best] = False
-    return picked
+    return picked, near
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Passing:
+    """What passes some filters: patterns and places by row, whether any and all places do."""
+
+    patterns: npt.NDArray[np.bool_]
+    places: npt.NDArray[np.bool_]
+    some: bool
+    everywhere: bool
 
 
 class Searcher:
@@ -125,7 +144,7 @@ class Searcher:
         self._catalogue = catalogue
         self._settings = settings
         self._recency = recency
-        self._passing: dict[tuple[Filters, int | None], npt.NDArray[np.bool_]] = {}
+        self._passing: dict[tuple[Filters, int | None], _Passing] = {}
         self._version = -1
         self._all: tuple[tuple[int, int | None], Standings] | None = None
 
@@ -143,17 +162,25 @@ class Searcher:
 
     def passing(self, filters: Filters, now_s: int | None) -> npt.NDArray[np.bool_]:
         """Return which patterns pass, by row."""
+        return self._kept(filters, now_s).patterns
+
+    def _kept(self, filters: Filters, now_s: int | None) -> _Passing:
         if self._version != self._catalogue.version:
             self._passing.clear()
             self._version = self._catalogue.version
         # Only confidence changes as time goes by.
         key = (filters, now_s if filters.minimum_confidence > 0.0 else None)
-        passes = self._passing.get(key)
-        if passes is None:
+        kept = self._passing.get(key)
+        if kept is None:
             if len(self._passing) >= _KEPT:
                 del self._passing[next(iter(self._passing))]
-            passes = self._passing[key] = self._pass(filters, now_s)
-        return passes
+            passes = self._pass(filters, now_s)
+            places = np.zeros(len(self._catalogue.cells), dtype=np.bool_)
+            places[self._catalogue.patterns.place.rows[passes]] = True
+            kept = self._passing[key] = _Passing(
+                passes, places, bool(places.any()), bool(places.all())
+            )
+        return kept
 
     def _pass(self, filters: Filters, now_s: int | None) -> npt.NDArray[np.bool_]:
         catalogue = self._catalogue
@@ -205,7 +232,8 @@ class Searcher:
         exact : bool
             As in ``recall.recall``.
         """
-        passes = self.passing(filters, now_s)
+        passing = self._kept(filters, now_s)
+        passes = passing.patterns
         catalogue = self._catalogue
         if query is None:
             found = self.standings(now_s)
@@ -213,23 +241,22 @@ class Searcher:
             worth = found.confidence(self._settings)[passes[found.patterns]]
             order = np.lexsort((catalogue.patterns.number.rows[rows], -worth))[:count]
             return self._found(rows[order], np.ones(len(order)), worth[order], now_s)
-        place = catalogue.patterns.place.rows
-        mask = np.zeros(len(catalogue.cells), dtype=np.bool_)
-        mask[place[passes]] = True
-        if not mask.any():
+        if not passing.some:
             return []
         wide = count * _SHORTLIST if diversity < 1.0 else count
-        near = nearest(catalogue, query, wide, None if mask.all() else mask, exact=exact)
+        mask = None if passing.everywhere else passing.places
+        near = nearest(catalogue, query, wide, mask, exact=exact)
         patterns, at = _patterns_of(catalogue, near.places, passes)
         cosines = near.cosines[at]
+        if diversity == 1.0:
+            # They are in order already.
+            return self._found(patterns[:count], cosines[:count], cosines[:count], now_s)
         vectors = catalogue.index.vectors(near.places).astype(np.float64)
-        between = (vectors @ vectors.T)[np.ix_(at, at)]
-        picked = diverse(cosines, between, count, diversity)
+        between = vectors @ vectors.T
+        if len(at) != len(between) or (np.diff(at) != 1).any():
+            between = between[np.ix_(at, at)]
+        picked, nearest_picked = _picked(cosines, between, count, diversity)
         chosen = np.array(picked, dtype=np.int64)
-        nearest_picked = [
-            max((float(between[one, other]) for other in picked[:step]), default=0.0)
-            for step, one in enumerate(picked)
-        ]
         score = diversity * cosines[chosen] - (1.0 - diversity) * np.array(nearest_picked)
         return self._found(patterns[chosen], cosines[chosen], score, now_s)
 
@@ -252,14 +279,22 @@ def _patterns_of(
     catalogue: Catalogue, places: Integers, passes: npt.NDArray[np.bool_]
 ) -> tuple[Integers, Integers]:
     """Return the passing patterns at some places, and at which of the places each is."""
-    rows: list[tuple[int, int, int]] = []
-    for at, place in enumerate(places.tolist()):
-        pattern = int(catalogue.places.first_pattern.rows[place])
-        while pattern >= 0:
-            if passes[pattern]:
-                rows.append((at, int(catalogue.patterns.number.rows[pattern]), pattern))
-            pattern = int(catalogue.patterns.following.rows[pattern])
+    parts: list[tuple[Integers, Integers]] = []
+    at, pattern = np.arange(len(places)), catalogue.places.first_pattern.rows[places]
+    while True:
+        here = pattern >= 0
+        if not here.all():
+            at, pattern = at[here], pattern[here]
+        if not len(at):
+            break
+        parts.append((at, pattern))
+        pattern = catalogue.patterns.following.rows[pattern]
+    if not parts:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    place = np.concatenate([one for one, _ in parts])
+    found = np.concatenate([one for _, one in parts]).astype(np.int64)
+    some = passes[found]
+    place, found = place[some], found[some]
     # By place, then by id: the order in which they came must not show.
-    rows.sort()
-    found = np.array([pattern for _, _, pattern in rows], dtype=np.int64)
-    return found, np.array([at for at, _, _ in rows], dtype=np.int64)
+    order = np.lexsort((catalogue.patterns.number.rows[found], place))
+    return found[order], place[order]

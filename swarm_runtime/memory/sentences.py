@@ -85,7 +85,8 @@ class SentenceEmbedder(Embedder):
     space : ContextSpace or None
         Features with declared bins.
     wording : float
-        Share of a text's squared length that its hashed wording has; the model has the rest.
+        Share of a text's squared length that its hashed wording has; the model has the rest. More
+        of it tells names apart better, and takes paraphrases apart.
     cache : TextVectors or None
         Where the model's vectors are kept beyond the process.
     remembered : int
@@ -105,7 +106,7 @@ class SentenceEmbedder(Embedder):
         model: str,
         dimension: int = 1024,
         space: ContextSpace | None = None,
-        wording: float = 0.25,
+        wording: float = 0.1,
         cache: TextVectors | None = None,
         remembered: int = 4_096,
     ) -> None:
@@ -200,7 +201,7 @@ def load_sentence_model(
     *,
     dimension: int = 1024,
     space: ContextSpace | None = None,
-    wording: float = 0.25,
+    wording: float = 0.1,
     cache: TextVectors | None = None,
     load: Callable[[str], Any] = importlib.import_module,
 ) -> SentenceEmbedder:

@@ -10,6 +10,7 @@ Above: ``search``, ``derived``. Below: ``catalogue``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,6 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import REWARD_SCALE
 from swarm_runtime.memory.catalogue import Catalogue
 from swarm_runtime.memory.patterns import Counts, Pattern
-from swarm_runtime.memory.ranking import NEVER
 from swarm_runtime.memory.recommendation import Confidence
 
 __all__ = ["Standings", "intervals", "pattern_at", "standings"]
@@ -29,6 +29,7 @@ Integers = npt.NDArray[np.int64]
 
 _DAY_S = 86_400
 _Z95 = 1.96
+_NOTHING = Counts(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,24 +98,26 @@ def standings(
     pair = outcomes.pair.rows[rows]
     pattern, agent = catalogue.pairs.pattern.rows[pair], catalogue.pairs.agent.rows[pair]
     known_s = outcomes.known_s.rows[rows]
-    texts = catalogue.agents.texts
-    rank = np.empty(len(texts) + 1, dtype=np.int64)
-    rank[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+    rank = catalogue.agents.ranks()
     order = np.lexsort((outcomes.number.rows[rows], rank[agent], known_s, pattern))
     rows, pattern, known_s = rows[order], pattern[order], known_s[order]
-    found, first, count = np.unique(pattern, return_index=True, return_counts=True)
+    starts = np.ones(len(pattern), dtype=np.bool_)
+    starts[1:] = pattern[1:] != pattern[:-1]
+    first = np.flatnonzero(starts)
+    found, count = pattern[first], np.diff(first, append=len(pattern))
     sums = _running(outcomes.counters.rows[rows], first, count)
     success = (sums[:, 1] + 1.0) / (sums[:, 1] + sums[:, 2] + 2.0)
     usage = sums[:, 0] / (sums[:, 0] + 3.0)
     last = first + count - 1
     newest_s = known_s[last] if len(rows) else np.empty(0, dtype=np.int64)
-    now = int(catalogue.patterns.newest_s.rows.max(initial=NEVER)) if now_s is None else now_s
-    age_days = np.clip((now - newest_s) // _DAY_S, 0, len(recency) - 1)
+    now = catalogue.newest_s() if now_s is None else now_s
+    age_days = np.minimum(np.maximum((now - newest_s) // _DAY_S, 0), len(recency) - 1)
+    weight = _weights(first, count, settings.learning_rate)
     return Standings(
         patterns=found.astype(np.int64),
         counters=sums[last] if len(rows) else np.empty((0, 5), dtype=np.int64),
-        success=_averaged(success, first, count, settings.learning_rate),
-        usage=_averaged(usage, first, count, settings.learning_rate),
+        success=_averaged(success, weight, first),
+        usage=_averaged(usage, weight, first),
         recency=recency[age_days],
         first_known_s=known_s[first] if len(rows) else np.empty(0, dtype=np.int64),
         last_known_s=newest_s,
@@ -129,14 +132,17 @@ def _running(counters: Integers, first: Integers, count: Integers) -> Integers:
     return np.asarray(total - np.repeat(before, count, axis=0))
 
 
-def _averaged(values: Floats, first: Integers, count: Integers, rate: float) -> Floats:
-    """Return the moving average of each group: the first value sets it, each later one moves it."""
-    if not len(values):
-        return values
-    place = np.arange(len(values)) - np.repeat(first, count)
+def _weights(first: Integers, count: Integers, rate: float) -> Floats:
+    """Return what each row counts in its group's moving average: the newest one most."""
+    total = int(count.sum())
+    place = np.arange(total) - np.repeat(first, count)
     weight = (1.0 - rate) ** (np.repeat(count, count) - 1 - place)
-    weight = np.where(place > 0, rate * weight, weight)
-    return np.add.reduceat(weight * values, first)
+    return np.where(place > 0, rate * weight, weight)
+
+
+def _averaged(values: Floats, weight: Floats, first: Integers) -> Floats:
+    """Return the moving average of each group: the first value sets it, each later one moves it."""
+    return np.add.reduceat(weight * values, first) if len(values) else values
 
 
 def intervals(found: Standings) -> tuple[Floats, Floats]:
@@ -156,8 +162,13 @@ def pattern_at(catalogue: Catalogue, found: Standings, at: int) -> Pattern:
     """Return one of the patterns, as people read it."""
     row = int(found.patterns[at])
     place = int(catalogue.patterns.place.rows[row])
-    trials, successes, failures, reward, _ = found.counters[at].tolist()
-    low, high = (float(end[at]) for end in intervals(found))
+    trials, successes, failures, reward, square = found.counters[at].tolist()
+    # As in ``intervals``, to the bit: whoever reads all patterns one by one can't have all each
+    # time.
+    mean = reward / trials
+    spread = max(square / trials - mean * mean, 0.0) / REWARD_SCALE**2
+    width = _Z95 * math.sqrt((trials * spread + 1.0) / (trials + 1.0) / trials)
+    mean /= REWARD_SCALE
     return Pattern(
         id=catalogue.id_of(row),
         domain=catalogue.domains.texts[catalogue.places.domain.rows[place]],
@@ -165,10 +176,10 @@ def pattern_at(catalogue: Catalogue, found: Standings, at: int) -> Pattern:
         approach=catalogue.approaches.texts[catalogue.patterns.approach.rows[row]],
         context=catalogue.reader.words(catalogue.cell(place)),
         actual=Counts(trials, successes, failures),
-        shadow=Counts(0, 0, 0),
+        shadow=_NOTHING,
         outcomes=trials,
-        mean_excess=reward / trials / REWARD_SCALE,
-        interval=(low, high),
+        mean_excess=mean,
+        interval=(mean - width, mean + width),
         confidence=Confidence(
             success=float(found.success[at]),
             usage=float(found.usage[at]),

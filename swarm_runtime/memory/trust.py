@@ -12,9 +12,11 @@ and its vote counts as far as it is believed itself, which takes a few rounds to
 agents nobody can say which one is wrong, and both keep their weight.
 
 Where it fails: a liar that disagrees less than ``TOLERANCE`` (it mostly does what works and says
-so), or only where nobody else reports; liars that are the majority of those who report somewhere;
-and an honest agent whose contexts differ from all others' *within* neighbourhoods by more than
-``TOLERANCE`` loses weight, because that looks the same.
+so), or only where nobody else reports; liars that are the majority of those who report somewhere,
+also if they are one liar by many names; and an honest agent whose contexts differ from all others'
+*within* neighbourhoods by more than ``TOLERANCE`` loses weight, because that looks the same. One
+that tries anything anywhere, while all others do what the memory says, comes near it.
+``benchmarks/liars`` measures all of these.
 
 How it is called (``assessment`` does all of it from columns of outcomes; nothing depends on their
 order)::
@@ -29,7 +31,7 @@ order)::
 approach in a neighbourhood in one domain tells its mean in another, as a slope; 1 for domains that
 are alike, 0 for unrelated ones, and a prior in between while there is no evidence.
 
-Above: ``catalogue``. Below: nothing.
+Above: ``assessment``. Below: ``reports``.
 """
 
 from __future__ import annotations
@@ -37,12 +39,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from swarm_runtime.core.knowledge import REWARD_SCALE
+from swarm_runtime.memory.reports import Reports
 
 __all__ = [
     "FULL_LEVEL",
@@ -50,7 +51,6 @@ __all__ = [
     "TRANSFER_PRIOR",
     "Agreement",
     "Doubt",
-    "Reports",
     "Trust",
     "agreement",
     "levels_of",
@@ -67,7 +67,7 @@ FULL_LEVEL = 16
 #: Mean squared disagreement that is let pass, in σ² of an outcome: 0.39 σ.
 TOLERANCE = 0.15
 #: How many times the usual disagreement (the others' median) is let pass on top of it.
-_USUAL = 2.0
+_USUAL = 1.5
 #: Disagreement counts beyond this many of its standard errors.
 _BOUND_Z = 1.5
 #: Comparisons that agreed perfectly, added to every agent's.
@@ -76,10 +76,8 @@ _PRIOR_REPORTS = 4.0
 _MOST_PER_KEY = 20.0
 #: Distance between the two outcomes of a yes-or-no task, squared, in σ²: the tail of its noise.
 _RANGE_SQUARED = 4.0
-#: How often votes are weighed anew; levels stood still after three rounds in all that was tried.
-_ROUNDS = 4
-#: Columns of ``Reports.counters``.
-_TRIALS, _SUCCESSES, _FAILURES, _REWARD, _SQUARE = range(5)
+#: How often votes are weighed anew, at most.
+_ROUNDS = 6
 
 #: What a domain is worth to another before anything is known: a quarter.
 TRANSFER_PRIOR = 4
@@ -99,62 +97,6 @@ def standing_count(count: int) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reports:
-    """What each reporter found under each key, ordered by key and reporter.
-
-    Attributes
-    ----------
-    keys, reporters : ndarray of int64, shape (m,)
-        Each pair occurs once. A key stands for what can be compared (domain, task type, approach
-        and neighbourhood); a reporter is an agent, or a domain in ``transfer_levels``.
-    counters : ndarray of int64, shape (m, 5)
-        Trials (> 0), successes, failures, sum of excess rewards and of their squares, the last two
-        in 1/REWARD_SCALE σ.
-    """
-
-    keys: Integers
-    reporters: Integers
-    counters: Integers
-
-    @classmethod
-    def collect(
-        cls,
-        keys: npt.NDArray[np.integer[Any]],
-        reporters: npt.NDArray[np.integer[Any]],
-        counters: npt.NDArray[np.integer[Any]],
-    ) -> Self:
-        """Add up rows of the same key and reporter.
-
-        Parameters
-        ----------
-        keys, reporters : ndarray of int, shape (n,)
-            In any order, any number of times. Reporters are not negative.
-        counters : ndarray of int, shape (n, 5)
-
-        Raises
-        ------
-        ValueError
-            If the shapes do not fit.
-        """
-        if counters.shape != (len(keys), 5) or len(keys) != len(reporters):
-            raise ValueError(
-                f"counters of shape {counters.shape} for {len(keys)} keys and {len(reporters)}"
-                " reporters"
-            )
-        order = np.lexsort((reporters, keys))
-        key = np.asarray(keys[order], dtype=np.int64)
-        reporter = np.asarray(reporters[order], dtype=np.int64)
-        first = np.ones(len(key), dtype=np.bool_)
-        first[1:] = (key[1:] != key[:-1]) | (reporter[1:] != reporter[:-1])
-        starts = np.flatnonzero(first)
-        if not len(starts):
-            return cls(key, reporter, np.empty((0, 5), dtype=np.int64))
-        sums = np.add.reduceat(np.asarray(counters[order], dtype=np.int64), starts, axis=0)
-        some = sums[:, _TRIALS] > 0
-        return cls(key[starts][some], reporter[starts][some], sums[some])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Agreement:
     """How each agent's reports compare with the others', summed over keys.
 
@@ -162,8 +104,8 @@ class Agreement:
     ----------
     reports : ndarray of float64, shape (A,)
         That could be compared, in effect: one that stands against a single other one counts half.
-    bias : ndarray of float64, shape (A,)
-        Sum of their differences, in σ: above zero where it reports better outcomes.
+    bias, bias_noise : ndarray of float64, shape (A,)
+        Sum of their differences, in σ: above zero where it reports better outcomes; its variance.
     disagreement : ndarray of float64, shape (A,)
         Sum of squared differences beyond what chance explains, in σ²; zero on average for an agent
         that meets the same contexts as others and tells the truth.
@@ -175,6 +117,7 @@ class Agreement:
 
     reports: Floats
     bias: Floats
+    bias_noise: Floats
     disagreement: Floats
     noise: Floats
     compared: Floats
@@ -200,8 +143,8 @@ def agreement(reports: Reports, agent_count: int, levels: Integers | None = None
     """
     vote = np.ones(agent_count) if levels is None else levels / FULL_LEVEL
     agents, weight = reports.reporters, vote[reports.reporters]
-    trials = reports.counters[:, _TRIALS].astype(np.float64)
-    group = _groups(reports.keys)
+    trials = reports.trials()
+    group = reports.groups()
     others = _Others(group, weight)
     votes = others.sum(np.ones(len(agents)))
     some = votes > 0.0
@@ -214,8 +157,8 @@ def agreement(reports: Reports, agent_count: int, levels: Integers | None = None
     kept = 1.0 - (1.0 / trials + of_others) / np.square(1.0 + votes)
     some_kept = np.where(kept > 1e-9, kept, np.inf)
     compared = np.maximum(capped - share * votes / np.square(1.0 + votes) / some_kept, 0.0)
-    disagreement, noise, bias = np.zeros(len(agents)), np.zeros(len(agents)), np.zeros(len(agents))
-    for total, square in _channels(reports.counters):
+    disagreement, noise, bias, bias_noise = np.zeros((4, len(agents)))
+    for total, square in reports.channels():
         mean, mean_square = total / trials, square / trials
         reference = others.sum(mean) / some_votes
         reference_square = others.sum(mean_square) / some_votes
@@ -228,13 +171,15 @@ def agreement(reports: Reports, agent_count: int, levels: Integers | None = None
         # The two channels mostly say the same, so their noise is not independent.
         noise += 0.5 * share * share * (2.0 * spread * spread + _RANGE_SQUARED * spread / trials)
         bias += 0.5 * capped * difference
+        bias_noise += 0.5 * capped * share * spread
     rows = np.flatnonzero(some)
 
     def by_agent(values: Floats) -> Floats:
         sums = np.bincount(agents[rows], values[rows], agent_count)
         return np.asarray(sums[:agent_count], dtype=np.float64)
 
-    return Agreement(*map(by_agent, (capped, bias, disagreement, noise, compared)))
+    columns = (capped, bias, bias_noise, disagreement, noise, compared)
+    return Agreement(*(by_agent(column) for column in columns))
 
 
 class _Others:
@@ -252,22 +197,6 @@ class _Others:
         totals: Floats = np.bincount(self._group, parts)[self._group] - parts
         # What is left of the own part by rounding is no vote.
         return np.where(np.abs(totals) > 1e-9, totals, 0.0)
-
-
-def _groups(keys: Integers) -> Integers:
-    """Return the number of each row's key; rows are ordered by key."""
-    fresh = np.ones(len(keys), dtype=np.int64)
-    fresh[1:] = keys[1:] != keys[:-1]
-    return np.asarray(np.cumsum(fresh) - 1, dtype=np.int64)
-
-
-def _channels(counters: Integers) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """Return sum and sum of squares of excess rewards, in σ, and of verdicts."""
-    reward = counters[:, _REWARD] / REWARD_SCALE
-    square = counters[:, _SQUARE] / REWARD_SCALE**2
-    successes, failures = counters[:, _SUCCESSES], counters[:, _FAILURES]
-    verdict = (successes - failures).astype(np.float64)
-    return (reward, square), (verdict, (successes + failures).astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +284,9 @@ def _mean_disagreement(fine: Agreement, coarse: Agreement) -> tuple[Floats, Floa
     chooses differently meets other contexts than those that the others chose the approach for.
     But small ones need more outcomes. So large ones are believed as far as small ones, drawn
     towards them the less the more could be compared, bear them out.
+
+    A single report is seldom surprising, however false; that all of them are off in one direction
+    is. So the square of the mean difference stands where it is larger than the mean square.
     """
     weight = coarse.compared + _PRIOR_REPORTS
     mean = coarse.disagreement / weight
@@ -362,7 +294,11 @@ def _mean_disagreement(fine: Agreement, coarse: Agreement) -> tuple[Floats, Floa
     weight = fine.compared + _PRIOR_REPORTS
     best = (fine.disagreement + _PRIOR_REPORTS * mean) / weight
     fine_sure = (fine.disagreement - _BOUND_Z * np.sqrt(fine.noise)) / weight
-    return best, np.maximum(fine_sure, np.minimum(sure, best))
+    reports = fine.reports + _PRIOR_REPORTS
+    off, error = np.abs(fine.bias) / reports, np.sqrt(fine.bias_noise) / reports
+    best = np.maximum(best, off * off - error * error)
+    off_sure = np.square(np.maximum(off - 2.0 * _BOUND_Z * error, 0.0))
+    return best, np.maximum(np.maximum(fine_sure, off_sure), np.minimum(sure, best))
 
 
 def levels_of(
@@ -468,10 +404,10 @@ def transfer_levels(reports: Reports, domain_count: int) -> Integers:
     ndarray of int64, shape (D, D)
         Sixteenths, by (from, to); FULL_LEVEL on the diagonal.
     """
-    group, domains = _groups(reports.keys), reports.reporters
+    group, domains = reports.groups(), reports.reporters
     keys = int(group[-1]) + 1 if len(group) else 0
-    trials = reports.counters[:, _TRIALS].astype(np.float64)
-    (reward, square), _ = _channels(reports.counters)
+    trials = reports.trials()
+    (reward, square), _ = reports.channels()
     count, mean = np.zeros((domain_count, keys)), np.zeros((domain_count, keys))
     count[domains, group] = trials
     mean[domains, group] = reward / trials

@@ -11,6 +11,7 @@ Another thread may read rows that are here while the owner appends. Above: ``vec
 
 from __future__ import annotations
 
+import copy
 import os
 import weakref
 import zlib
@@ -299,7 +300,8 @@ class FileVectors:
 
     def take(self, rows: Rows) -> Matrix:
         """Return a copy of some rows, in the order in which they are asked for."""
-        recent = self._recent.first
+        newest = copy.copy(self._recent)  # rows may be released meanwhile
+        recent = newest.first
         found = np.empty((len(rows), self._dimension), dtype=np.float32)
         here: list[int] = []
         for at, row in enumerate(rows.tolist()):
@@ -308,14 +310,15 @@ class FileVectors:
             else:
                 self.file.read(row, found[at].data.cast("B"))
         if here:
-            found[here] = self._recent.take(rows[here])
+            found[here] = newest.take(rows[here])
         return found
 
     def passes(self, start: int, stop: int) -> Iterator[tuple[int, Matrix]]:
         """Yield (first row, rows) from ``start`` up to ``stop``, without copying what is here."""
-        recent = max(start, min(self._recent.first, stop))
+        newest = copy.copy(self._recent)  # rows may be released meanwhile
+        recent = max(start, min(newest.first, stop))
         yield from self._read(start, recent)
-        yield from self._recent.passes(recent, stop)
+        yield from newest.passes(recent, stop)
 
     def release(self, before: int) -> None:
         """Say that rows before this one are seldom asked for."""

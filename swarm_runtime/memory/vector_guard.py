@@ -1,8 +1,14 @@
-"""Recall guard: how many of the truly nearest an index proposes, measured on its own rows.
+"""How many rows are proposed: enough for each query, and enough on average.
 
-The widths of each step are doubled until the recall is what it should be. What was measured is
-kept with the index, and measured again when it has doubled. Reads every vector once; may run in a
-thread of its own beside one that searches and adds. Above: ``vector_index``.
+For each query, the signs say how likely it is that what is as near as the best that was found would
+have been proposed at all; where that is doubtful, more is proposed. So a query that is far from
+everything, or a mask that keeps only what is far, costs more and not recall.
+
+The recall guard checks that this holds: it measures which share of the truly nearest is found, on
+an index's own rows, and begins wider until it is what it should be. It reads every vector once, and
+may run in a thread of its own beside one that searches and adds.
+
+Above: ``vector_index``. Below: ``vector_signs``, ``vector_file``.
 """
 
 from __future__ import annotations
@@ -12,18 +18,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from swarm_runtime.memory.vector_file import Matrix, Vectors
-from swarm_runtime.memory.vector_signs import SignCodes, Widths
+from swarm_runtime.memory.vector_file import Matrix, Rows, Vectors
+from swarm_runtime.memory.vector_signs import Mask, SignCodes, Widths
 
-__all__ = ["Guarded", "guarded", "widened"]
+__all__ = ["Guarded", "guarded", "proposed"]
 
+#: Expected recall that is enough for a query.
+_ENOUGH = 0.9
+#: How much wider it is tried again, and the widest, as multiples of the first widths.
+_WIDER = 3
+_WIDEST = 9
 #: Rows that are asked for their neighbours.
 _ASKED = 64
 #: Neighbours that count.
 _NEAREST = 10
 #: How much two float32 scores of the same pair may differ, so that ties count as found.
 _SLACK = 1e-5
-_FACTORS = (1, 2, 4, 8, 16)
 
 
 class Guarded(NamedTuple):
@@ -36,7 +46,7 @@ class Guarded(NamedTuple):
     recall : float
         Share of the ten nearest that were found.
     factor : int
-        How many times as wide as at first the steps were.
+        How many times as wide as at first the steps begin.
     """
 
     rows: int
@@ -44,17 +54,58 @@ class Guarded(NamedTuple):
     factor: int
 
 
-def widened(factor: int) -> Widths:
-    """Return the widths that belong to a factor."""
+def proposed(
+    vectors: Vectors,
+    codes: SignCodes,
+    query: Matrix,
+    count: int,
+    mask: Mask | None = None,
+    factor: int = 1,
+    floor: float = -1.0,
+) -> tuple[Rows, Matrix]:
+    """Return rows among which the nearest are, and their vectors.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    codes : SignCodes
+        Of its first n rows.
+    query : ndarray of float32, shape (dimension,)
+    count : int
+        How many are wanted.
+    mask : ndarray of bool, shape (n,), or None
+    factor : int
+        How wide to begin.
+    floor : float
+        Cosine below which it doesn't matter what is found.
+
+    Returns
+    -------
+    rows : ndarray of int64
+    vectors : ndarray of float32
+    """
+    while True:
+        found = codes.nearest(query, _widened(factor).at_least(count), mask)
+        held = vectors.take(found.rows)
+        if factor >= _WIDEST or not found.steps:
+            return found.rows, held
+        scores = held @ query
+        best = scores if len(scores) <= count else np.partition(scores, -count)[-count:]
+        if found.chance(best[best >= floor]) >= _ENOUGH:
+            return found.rows, held
+        factor *= _WIDER
+
+
+def _widened(factor: int) -> Widths:
     first = Widths()
-    # Half of the signs is the coarsest step but the widest already: the others gain more.
-    return Widths(first.heads * max(1, factor // 2), first.signs * factor, first.full * factor)
+    # The first step is the widest already: the others gain more.
+    return Widths(first.heads * max(1, factor // _WIDER), first.signs * factor, first.full * factor)
 
 
 def guarded(
     vectors: Vectors, codes: SignCodes, target: float, stopped: Callable[[], bool]
 ) -> Guarded | None:
-    """Measure the recall, with the narrowest widths that reach a target.
+    """Measure the recall, with the narrowest beginning that reaches a target.
 
     Parameters
     ----------
@@ -62,7 +113,7 @@ def guarded(
     codes : SignCodes
         Of its first rows; those are measured.
     target : float
-        Recall that is enough. Where even the widest steps don't reach it, the best counts.
+        Recall that is enough. Where even the widest doesn't reach it, the best counts.
     stopped : callable
         Whether to give up.
 
@@ -81,26 +132,28 @@ def guarded(
     if tenth is None:
         return None
     best: Guarded | None = None
-    for factor in _FACTORS:
+    factor = 1
+    while factor <= _WIDEST:
         found = 0
         for row, query, least in zip(asked.tolist(), queries, tenth.tolist(), strict=True):
             if stopped():
                 return None
             # One more, because it finds itself.
-            rows = codes.nearest(query, widened(factor).at_least(wanted + 1))
-            scores = vectors.take(rows[rows != row]) @ query
+            rows, held = proposed(vectors, codes, query, wanted + 1, factor=factor)
+            scores = held[rows != row] @ query
             found += min(wanted, int(np.count_nonzero(scores >= least - _SLACK)))
         recall = found / (wanted * len(asked))
         if best is None or recall > best.recall:
             best = Guarded(count, recall, factor)
-        if recall >= target or widened(factor).full >= count:
+        if recall >= target or len(rows) >= count:
             break
+        factor *= _WIDER
     return best
 
 
 def _tenth_best(
     vectors: Vectors,
-    asked: np.ndarray[tuple[int], np.dtype[np.int64]],
+    asked: Rows,
     queries: Matrix,
     count: int,
     wanted: int,

@@ -6,10 +6,10 @@ masks, which say which rows may be found, and however few they keep, the best of
 * Up to ``exact_rows``, and whenever ``exact=True``: every vector is scored in float32, and all that
   may be among the best, given float32's error, are scored again in float64, rounded, and ordered by
   (cosine, row). So the answer is a function of the vectors alone, whatever the processor.
-* Above, the signs of rotated vectors (``vector_signs``) propose a few hundred rows, which are then
-  scored in the same way. Vectors that are too new to have signs are all scored. Nothing is
-  trained; a recall guard (``vector_guard``) sets how many rows are proposed, anew when the index
-  has doubled, in a thread of its own, while the widths of before answer.
+* Above, the signs of rotated vectors (``vector_signs``) propose a few hundred rows, more where that
+  may not be enough (``vector_guard``), which are then scored in the same way. Vectors that are too
+  new to have signs are all scored. Nothing is trained; a recall guard measures what is found, anew
+  when the index has doubled, in a thread of its own, and has more proposed if it must.
 * Where a mask keeps few rows, those are scored, and nothing is proposed.
 
 In a folder, the vectors lie in a file and memory holds their signs (1/32 of them). ``snapshot``
@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm_runtime.memory.vector_file import FileVectors, Matrix, RamVectors, Rows
-from swarm_runtime.memory.vector_guard import Guarded, guarded, widened
+from swarm_runtime.memory.vector_guard import Guarded, guarded, proposed
 from swarm_runtime.memory.vector_signs import Mask, SignCodes
 from swarm_runtime.memory.vector_snapshot import SnapshotFolder
 
@@ -211,7 +211,13 @@ class VectorIndex:
         return self._vectors.take(np.asarray(rows, dtype=np.int64))
 
     def search(
-        self, query: Matrix, count: int, mask: Mask | None = None, *, exact: bool = False
+        self,
+        query: Matrix,
+        count: int,
+        mask: Mask | None = None,
+        *,
+        exact: bool = False,
+        floor: float = -1.0,
     ) -> Found:
         """Return the nearest rows.
 
@@ -225,6 +231,8 @@ class VectorIndex:
             Which rows may be found; None: all.
         exact : bool
             Whether the answer must be the exact one, however many rows there are.
+        floor : float
+            Cosine below which it doesn't matter what is found: no time is spent on it.
 
         Returns
         -------
@@ -248,19 +256,26 @@ class VectorIndex:
             return np.empty(0, dtype=np.int64), np.empty(0)
         if kept <= max(_FEW_ROWS, count):
             rows = np.arange(total) if mask is None else np.flatnonzero(mask)
-            return self._best(query, rows, count)
+            return self._best(query, rows, self._vectors.take(rows), count)
         if exact or not len(self._codes):
-            return self._best(query, self._shortlist_of_all(query, count, mask, kept), count)
-        found = self._best(query, self._proposed(query, count, mask), count)
+            rows = self._shortlist_of_all(query, count, mask, kept)
+            return self._best(query, rows, self._vectors.take(rows), count)
+        found = self._likely_best(query, count, mask, floor)
         if len(found[0]) < min(count, kept):
             return self.search(query, count, mask, exact=True)
         return found
 
     def search_many(
-        self, queries: Matrix, count: int, mask: Mask | None = None, *, exact: bool = False
+        self,
+        queries: Matrix,
+        count: int,
+        mask: Mask | None = None,
+        *,
+        exact: bool = False,
+        floor: float = -1.0,
     ) -> list[Found]:
         """Return what ``search`` returns for each query, whatever the others are."""
-        return [self.search(query, count, mask, exact=exact) for query in queries]
+        return [self.search(query, count, mask, exact=exact, floor=floor) for query in queries]
 
     def settle(self) -> None:
         """Return when the guard has measured what is to be measured."""
@@ -359,17 +374,26 @@ class VectorIndex:
         if measured is not None:
             self._guarded = measured
 
-    def _proposed(self, query: Matrix, count: int, mask: Mask | None) -> Rows:
-        """Return rows among which the nearest are likely to be."""
+    def _likely_best(self, query: Matrix, count: int, mask: Mask | None, floor: float) -> Found:
+        """Return the best of the rows that are likely to be."""
         signed = len(self._codes)
-        widths = widened(self._guarded.factor if self._guarded else 1).at_least(count)
-        rows = self._codes.nearest(query, widths, None if mask is None else mask[:signed])
-        if signed == len(self._vectors):
-            return rows
-        scores = self._scores(query, signed, len(self._vectors))
-        if mask is not None:
-            scores[~mask[signed:]] = -np.inf
-        return np.concatenate([rows, signed + self._near_best(scores, count)])
+        rows, vectors = proposed(
+            self._vectors,
+            self._codes,
+            query,
+            count,
+            None if mask is None else mask[:signed],
+            self._guarded.factor if self._guarded else 1,
+            floor,
+        )
+        if signed < len(self._vectors):
+            scores = self._scores(query, signed, len(self._vectors))
+            if mask is not None:
+                scores[~mask[signed:]] = -np.inf
+            newest = signed + self._near_best(scores, count)
+            rows = np.concatenate([rows, newest])
+            vectors = np.concatenate([vectors, self._vectors.take(newest)])
+        return self._best(query, rows, vectors, count)
 
     def _shortlist_of_all(self, query: Matrix, count: int, mask: Mask | None, kept: int) -> Rows:
         """Return every row that may be among the best."""
@@ -406,9 +430,8 @@ class VectorIndex:
         slack = 2.0 * (self.dimension + 8) * 2.0**-24 + 10.0**-_DECIMALS
         return np.flatnonzero(scores >= least - slack)
 
-    def _best(self, query: Matrix, rows: Rows, count: int) -> Found:
+    def _best(self, query: Matrix, rows: Rows, vectors: Matrix, count: int) -> Found:
         """Return the best of some rows, scored exactly."""
-        vectors = self._vectors.take(rows)
         if len(rows) > 2 * count:
             near = self._near_best(vectors @ query, count)
             rows, vectors = rows[near], vectors[near]

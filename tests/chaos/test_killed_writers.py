@@ -104,9 +104,9 @@ class Account:
     #: Batches that are there for certain, and the one that may be.
     done: int = 0
     begun: int = 0
-    let_go_s: int = -1
-    pruned_s: int = -1
-    pruning_s: int = -1
+    let_go_s: int = 0
+    pruned_s: int = 0
+    pruning_s: int = 0
     backed_up: int = 0
     #: How often a kill came in the middle of each kind of step.
     hit: dict[str, int] = field(default_factory=dict)

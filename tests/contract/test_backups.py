@@ -266,6 +266,7 @@ def test_a_bank_in_use_can_be_restored_from(path: Path, tmp_path: Path) -> None:
     ("harm", "told"),
     [
         (spoil, "is damaged"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "its end is cut off"),
         (lambda path: path.write_text("notes"), "is no SQLite file"),
         (lambda path: path.write_bytes(b""), "no bank"),
     ],

@@ -6,7 +6,9 @@ Above: ``bank``. Below: ``memory.import_export``, ``memory.bundle_file``, ``memo
 from __future__ import annotations
 
 import contextlib
+import gzip
 import secrets
+import zlib
 from dataclasses import replace as with_values
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +31,7 @@ __all__ = ["export", "import_", "keygen"]
 
 _KEY_BYTES = 32
 
-Replace = Annotated[bool, typer.Option("--replace", help="Write over a file that is there.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Write over a bundle that is there.")]
 
 
 @app.command(
@@ -80,6 +82,8 @@ def export(
     with readable(target):
         if target.is_dir():
             raise ConfigError("FILE", file, "is a folder; name a file in it")
+        if replace and target.exists() and not _is_bundle(target):
+            raise ConfigError("FILE", file, "is there already, and no bundle; name another file")
     left_out: dict[str, int] = {}
     with contextlib.closing(SqliteStore(path)) as store, working(f"exporting {path}"):
         space = store.setting(SPACE)
@@ -216,6 +220,20 @@ def keygen(
     else:
         print_line(f"{file}: keep it secret; others trust {file}.pub:")
         print_line(line)
+
+
+def _is_bundle(path: Path) -> bool:
+    """Return whether a file begins like a bundle, compressed or not."""
+    from swarm_runtime.memory.bundle import FORMAT
+
+    for opened in (Path.open, gzip.open):
+        with (
+            opened(path, "rb") as file,
+            contextlib.suppress(gzip.BadGzipFile, EOFError, zlib.error),
+        ):
+            if file.read(len(FORMAT)) == FORMAT.encode():
+                return True
+    return False
 
 
 def _taken(

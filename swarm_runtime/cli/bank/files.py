@@ -65,7 +65,7 @@ def backup(
     bank: Bank,
     copy: Annotated[
         str | None,
-        typer.Argument(metavar="COPY", help="Where; a bank that is there is replaced."),
+        typer.Argument(metavar="COPY", help="The file to write."),
     ] = None,
     folder: Annotated[
         str | None,
@@ -82,6 +82,9 @@ def backup(
             help="Backups that stay in the folder.",
         ),
     ] = 3,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write over a bank that is there.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a consistent copy, checked and whole, while others read and write."""
@@ -90,6 +93,11 @@ def backup(
     if (copy is None) == (folder is None):
         raise ConfigError("COPY", copy, "give either a file, or a folder with --folder")
     path = bank_file(bank)
+    if copy is not None:
+        with readable(Path(copy)):
+            # Whoever mixes the two up must not lose the bank to its backup.
+            if Path(copy).is_file() and not replace:
+                raise ConfigError("COPY", copy, "is there already; --replace writes over it")
     with contextlib.closing(SqliteStore(path)) as store, working(f"backing {path} up") as progress:
         if copy is not None:
             made = Path(copy)

@@ -19,7 +19,16 @@ from swarm_runtime.memory.policies.protocol import Answer, Belief, Policy, Quest
 from swarm_runtime.memory.policies.thompson import Thompson
 from swarm_runtime.memory.policies.ucb import Ucb
 
-__all__ = ["DEFAULT_POLICY", "POLICIES", "Answer", "Belief", "Policy", "Question", "policy_named"]
+__all__ = [
+    "AGENTS_POLICY",
+    "DEFAULT_POLICY",
+    "POLICIES",
+    "Answer",
+    "Belief",
+    "Policy",
+    "Question",
+    "policy_named",
+]
 
 _ALL: tuple[Policy, ...] = (LowerBound(), ReportConfidence(), Ucb(), Thompson(), LinUcb(), Blend())
 
@@ -28,6 +37,9 @@ POLICIES: Mapping[str, Policy] = MappingProxyType({one.name: one for one in _ALL
 
 #: Best by first-pass reward, or level with the best, on every set of ``benchmarks/bandit``.
 DEFAULT_POLICY = "blend"
+
+#: What agents of a swarm use.
+AGENTS_POLICY: Policy = POLICIES["lower_bound"]
 
 
 def policy_named(name: str) -> Policy:

@@ -49,6 +49,28 @@ def test_the_order_of_features_does_not_matter(context: dict[str, float | str]) 
     np.testing.assert_array_equal(Embedder().embed(context), Embedder().embed(backwards))
 
 
+@given(st.lists(CONTEXTS, max_size=8), st.sampled_from([68, 1024]))
+def test_many_contexts_are_embedded_as_each_of_them_to_the_bit(
+    contexts: list[Context], dimension: int
+) -> None:
+    embedder = Embedder(dimension, SPACE)
+    many = embedder.embed_many(contexts)
+    assert many.shape == (len(contexts), dimension)
+    assert many.dtype == np.float32
+    for context, vector in zip(contexts, many, strict=True):
+        assert vector.tobytes() == Embedder(dimension, SPACE).embed(context).tobytes()
+
+
+def test_a_batch_of_any_size_is_embedded_as_its_contexts() -> None:
+    contexts: list[Context] = [
+        {"task": f"text number {at} " + "long " * (at % 7), "x": float(at), "y": "z" * (at % 3)}
+        for at in range(150)
+    ]
+    many = Embedder().embed_many(contexts)
+    for at in (0, 63, 64, 127, 128, 149):
+        assert many[at].tobytes() == Embedder().embed(contexts[at]).tobytes()
+
+
 def test_an_embedding_is_what_it_was_in_earlier_versions() -> None:
     vector = Embedder(128, SPACE).embed({"trend": 0.0, "size": 12.0, "task": "Scrape the table"})
     # Which coordinates, and with which sign: what hashing decides.

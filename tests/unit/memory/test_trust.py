@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm_runtime.core.knowledge import REWARD_SCALE
+from swarm_runtime.memory.reports import Reports
 from swarm_runtime.memory.trust import (
     FULL_LEVEL,
     TRANSFER_PRIOR,
-    Reports,
     Trust,
     agreement,
     settled,
