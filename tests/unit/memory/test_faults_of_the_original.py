@@ -161,7 +161,7 @@ def test_7_what_is_updated_is_still_found() -> None:
 def test_8_patterns_of_unlike_tasks_do_not_contradict_each_other() -> None:
     """Its vectors were read wrongly, so unrelated patterns all "contradicted" each other."""
     with ReasoningBank.open(":memory:") as bank:
-        shop = "scrape the product table of the large web shop"
+        shop = "scrape the product table of the large web shop on the first day of each month"
         told(bank, shop, "a", good=True, count=12)
         told(bank, "migrate the user database", "a", good=False, count=12)
         assert bank.insight.links() == []
