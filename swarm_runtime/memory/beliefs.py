@@ -32,6 +32,8 @@ Integers = npt.NDArray[np.int64]
 MOST_PATTERNS = 8_192
 #: Models that are kept: by task type and by the domain that is asked about.
 _MOST_MODELS = 16
+#: Notes of changes that are kept for a model that isn't asked; after more, all is compared.
+_MOST_NOTES = 1_024
 #: Columns of a pattern's counters: outcomes, and the sum of their excess rewards.
 _LEARNT = [0, 3]
 
@@ -42,9 +44,19 @@ class _Kept:
     def __init__(self, levels: Integers, share: int) -> None:
         self.model = LinearModel()
         self.levels, self.share = levels, share
-        self.learnt = np.zeros((0, 2), dtype=np.int64)
+        self.row_of: dict[int, int] = {}
+        self.learnt = np.zeros((64, 2), dtype=np.int64)
         #: Outcomes that were counted or taken out since; None: any.
         self.touched: list[Integers] | None = None
+
+    def rows_for(self, patterns: Integers) -> Integers:
+        """Return where in ``learnt`` some patterns are."""
+        row_of = self.row_of
+        at = [row_of.setdefault(one, len(row_of)) for one in patterns.tolist()]
+        if len(row_of) > len(self.learnt):
+            more = np.zeros((2 * len(row_of) - len(self.learnt), 2), dtype=np.int64)
+            self.learnt = np.concatenate([self.learnt, more])
+        return np.array(at, dtype=np.int64)
 
 
 class Beliefs:
@@ -102,6 +114,8 @@ class Beliefs:
                 kept.touched = None
             elif kept.touched is not None:
                 kept.touched.append(rows)
+                if len(kept.touched) > _MOST_NOTES:
+                    kept.touched = None
 
     def _model(self, kind: int, field: int, levels: Integers) -> _Kept:
         """Return the model for a task type and a domain, in step with the catalogue."""
@@ -138,12 +152,8 @@ class Beliefs:
 
     def _learn(self, kept: _Kept, kind: int) -> None:
         catalogue, patterns = self._catalogue, self._catalogue.patterns
-        count = len(patterns.place)
-        if len(kept.learnt) < count:
-            more = max(count, 2 * len(kept.learnt)) - len(kept.learnt)
-            kept.learnt = np.concatenate([kept.learnt, np.zeros((more, 2), dtype=np.int64)])
         if kept.touched is None:
-            rows = np.arange(count, dtype=np.int64)
+            rows = np.arange(len(patterns.place), dtype=np.int64)
         else:
             pair = catalogue.outcomes.pair.rows[np.concatenate(kept.touched)]
             rows = np.unique(catalogue.pairs.pattern.rows[pair])
@@ -155,22 +165,23 @@ class Beliefs:
         rows, place = rows[mine], place[mine]
         level = kept.levels[catalogue.places.domain.rows[place]]
         sums = patterns.counters.rows[rows][:, _LEARNT] * level[:, None]
-        differs = (sums != kept.learnt[rows]).any(axis=1)
-        rows, place, sums = rows[differs], place[differs], sums[differs]
+        at = kept.rows_for(rows)
+        differs = (sums != kept.learnt[at]).any(axis=1)
+        rows, place, sums, at = rows[differs], place[differs], sums[differs], at[differs]
         if not len(rows):
             return
         # In the order of their ids: which came first must not show in the last digits either.
         order = np.argsort(patterns.number.rows[rows], kind="stable")
-        rows, place, sums = rows[order], place[order], sums[order]
-        change = (sums - kept.learnt[rows]) / (FULL_TRUST * FULL_LEVEL)
-        kept.learnt[rows] = sums
+        rows, place, sums, at = rows[order], place[order], sums[order], at[order]
+        change = (sums - kept.learnt[at]) / (FULL_TRUST * FULL_LEVEL)
+        kept.learnt[at] = sums
         names = catalogue.approaches.texts
         centres = {
-            at: catalogue.reader.centre(catalogue.cell(at)) for at in sorted(set(place.tolist()))
+            one: catalogue.reader.centre(catalogue.cell(one)) for one in sorted(set(place.tolist()))
         }
         kept.model.learn_sums(
-            [centres[at] for at in place.tolist()],
-            [names[at] for at in patterns.approach.rows[rows].tolist()],
+            [centres[one] for one in place.tolist()],
+            [names[one] for one in patterns.approach.rows[rows].tolist()],
             change[:, 0],
             change[:, 1] / REWARD_SCALE,
         )

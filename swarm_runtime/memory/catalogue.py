@@ -103,7 +103,7 @@ class Catalogue:
         #: (known_s, number) of the earliest outcome that was counted, or taken out, since somebody
         #: set this to LATEST.
         self.disturbed = LATEST
-        #: Told which outcomes were counted or taken out; None: any may have been.
+        #: Told which outcomes were counted, taken out or, though forgotten, changed; None: any.
         self.listeners: list[Callable[[Integers | None], None]] = []
         self._waiting: set[int] = set()
         self._earliest_s = NOT_REVOKED
@@ -327,6 +327,9 @@ class Catalogue:
         self._uncount(rows[counted & ~wanted])
         self._judged(rows, counted & wanted)
         self._count(rows[wanted & ~counted])
+        if outcomes.forgotten.rows[rows].any():
+            # They are not counted either way, but what was forgotten may depend on them.
+            self._tell(rows[outcomes.forgotten.rows[rows]])
         # When each changes next: when it is known, revoked, or judged anew.
         changes = np.where(known > self.moment_s, known, revoked)
         if self.verdicts:

@@ -13,6 +13,10 @@ Zelnik-Manor & Perona, NIPS 2004). What lies beyond a cosine of 0.3 counts nothi
 0.7, lest a lonely stranger count as a neighbour. Against a fixed ramp from 0.3 to 1 this moved the
 first-pass reward of ``benchmarks/bandit`` by 7 points on the digits and 16 on the wines.
 
+As long as fewer than eight contexts are known there is no neighbourhood to take a scale from; then
+a ramp from 0.3 to 1 counts too, by the share of neighbours that are missing, so that a memory of
+one task speaks up when the same task is put in other words.
+
 Above: ``recall``. Below: nothing.
 """
 
@@ -51,6 +55,11 @@ def nearness(cosines: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.flo
         return np.empty(0)
     distance = np.maximum(2.0 - 2.0 * cosines, 0.0)
     width = min(max(float(distance[min(_NEIGHBOUR, len(distance)) - 1]), _SMALLEST), _LARGEST)
-    weights = np.rint(scale * np.exp(distance * (-_STEEPNESS / width)))
+    weights = np.exp(distance * (-_STEEPNESS / width))
+    missing = _NEIGHBOUR - np.count_nonzero(cosines > NEAR_FLOOR)
+    if missing > 0:
+        ramp = (cosines - NEAR_FLOOR) / (1.0 - NEAR_FLOOR)
+        weights = np.maximum(weights, ramp * (missing / _NEIGHBOUR))
+    weights = np.rint(scale * weights)
     weights[cosines <= NEAR_FLOOR] = 0.0
     return np.asarray(weights)

@@ -113,20 +113,18 @@ class Account:
 
     def hear(self, line: str) -> None:
         word, name, rest = line.split()
-        number = int(rest)
-        if name == "record":
-            if word == "done":
-                self.done = number
-            else:
-                self.begun = number
-        elif word == "done" and name == "let_go":
-            self.let_go_s = number
-        elif name == "prune":
-            if word == "done":
-                self.pruned_s = number
-            self.pruning_s = number
-        elif word == "done" and name == "backup":
-            self.backed_up = number
+        fields = {
+            ("done", "record"): "done",
+            ("begun", "record"): "begun",
+            ("done", "let_go"): "let_go_s",
+            ("begun", "prune"): "pruning_s",
+            ("done", "prune"): "pruned_s",
+            ("done", "backup"): "backed_up",
+        }
+        field = fields.get((word, name))
+        if field is not None:
+            # Whoever begins again says again what was said before.
+            setattr(self, field, max(getattr(self, field), int(rest)))
 
 
 def kill_one(path: Path, account: Account, draw: np.random.Generator) -> None:

@@ -32,7 +32,7 @@ CALLS_OF_SOAK = 10_000
 
 #: Commands that change no bank, whatever they are given.
 ASKING = set(COMMANDS) - {"record", "revoke", "prune", "retain", "import", "restore", "vacuum"}
-MIRROR = "19d6f5bac6666aa7"
+MIRROR = "501a8b17847fe37b"
 
 FILES = (
     "bank.db", "backup.db", "other.db", "empty.db", "foreign.txt", "foreign.db", "truncated.db",
@@ -67,9 +67,9 @@ FITTING: dict[str, tuple[str, ...]] = {
     "approach": ("mirror", "origin"),
     "candidates": ("mirror,origin", "mirror"),
     "pattern": (MIRROR, MIRROR[:3]),
-    "pairs": ("site=example.org", "hour=14"),
+    "pairs": ("site=example.org", "when=afternoon", "hour=14"),
     "text": ("fetch a page",),
-    "context_json": ('{"site": "example.org", "hour": 14}',),
+    "context_json": ('{"site": "example.org", "when": "afternoon"}',),
     "verdict": ("success", "failure", "0"),
     "agent": ("me",),
     "kind": ("agent", "pattern", "trajectory", "item"),

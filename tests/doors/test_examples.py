@@ -28,7 +28,7 @@ def test_the_endpoints_that_answer_in_time_are_found_and_the_bank_says_why(tmp_p
         ("900 kB at 15:00", "far"),
     ]
     assert done.stdout.count("above the benchmark in contexts like this") == 4
-    asked = ["recommend", str(bank), "--task-type", "upload", "-c", "kilobytes=800", "-c", "hour=4"]
+    asked = ["recommend", str(bank), "--task-type", "upload", "-c", "kilobytes=900", "-c", "hour=3"]
     told = call("bank", *asked, "--json")
     assert json.loads(told.stdout)["approach"] == "bulk"
     counted = json.loads(call("bank", "stats", str(bank), "--json").stdout)

@@ -66,7 +66,7 @@ def stats(bank: Bank, as_json: AsJson = False) -> None:
 
 @app.command(
     epilog=notes(
-        "swarm bank search bank.db -c site=example.org -c hour=14",
+        "swarm bank search bank.db -c site=example.org -c when=afternoon",
         "swarm bank search bank.db --task-type fetch --min-confidence 0.5 --min-usage 3",
         "swarm bank search bank.db --text 'fetch a page' --known-from 2023-11-01 --count 3 --json",
         keys="pattern similarity score confidence sentence",
@@ -143,7 +143,7 @@ def search(
 @app.command(
     epilog=notes(
         "swarm bank recommend bank.db --task-type fetch --candidates mirror,origin"
-        " -c site=example.org -c hour=14",
+        " -c site=example.org -c when=afternoon",
         "swarm bank recommend bank.db --task-type fetch -c site=example.org --explain",
         "swarm bank recommend bank.db --task-type fetch --candidates mirror,origin"
         " --as-of 2023-11-15 --json",
@@ -200,8 +200,8 @@ def recommend(
 
 @app.command(
     epilog=notes(
-        "swarm bank explain bank.db 19d6f5bac6666aa7",
-        "swarm bank explain bank.db 19d6f5 --most 5 --json",
+        "swarm bank explain bank.db 501a8b17847fe37b",
+        "swarm bank explain bank.db 501a8b --most 5 --json",
         keys="pattern sentence outcomes links credit",
     )
 )

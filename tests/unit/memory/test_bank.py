@@ -16,6 +16,7 @@ from swarm_runtime.errors import ConfigError, StoreError
 from swarm_runtime.memory.bank import ReasoningBank
 from swarm_runtime.memory.embedding import cell_similarity
 from swarm_runtime.memory.pattern import ContextSpace, FeatureBins
+from swarm_runtime.memory.policies import POLICIES
 from swarm_runtime.memory.ranking import Reason, Statistics, recency_table
 from swarm_runtime.memory.recommendation import Recommendation
 from swarm_runtime.memory.safla import adapt, apply, learn
@@ -81,7 +82,7 @@ def test_what_worked_is_recommended_with_its_evidence(bank: ReasoningBank) -> No
 
 
 def test_a_reworded_context_finds_what_an_equal_one_would(bank: ReasoningBank) -> None:
-    recorded(bank, fetches(12, context={"task": "scrape the product table of a shop"}))
+    recorded(bank, fetches(16, context={"task": "scrape the product table of a shop"}))
     near = bank.recommend("fetch", {"task": "Scrape product tables of shops"}, ["mirror"], LATER)
     far = bank.recommend("fetch", {"task": "migrate a database schema"}, ["mirror"], LATER)
     assert near.approach == "mirror"
@@ -153,10 +154,23 @@ def test_a_failing_approach_is_not_recommended_and_the_gate_is_named(bank: Reaso
     assert found.evidence[0].failures == 8
 
 
-def test_with_draws_the_answer_always_names_an_approach(bank: ReasoningBank) -> None:
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_with_draws_the_answer_always_names_an_approach(policy: str) -> None:
     asked = ("fetch", {"site": "example.org"}, ["origin", "mirror"], LATER)
-    empty = bank.recommend(*asked, draws=(0.9, 0.9))
-    assert (empty.approach, empty.recommended, empty.propensity) == ("mirror", None, 0.5)
+    settings = MemorySettings(policy=policy)
+    with ReasoningBank.open(":memory:", settings=settings, dimension=128) as bank:
+        for at in range(20):
+            empty = bank.recommend(*asked, draws=(at / 20, 0.9))
+            assert empty.approach in ("origin", "mirror") and empty.recommended is None
+            assert empty.propensity > 0.0
+        recorded(bank, fetches(8))
+        assert bank.recommend(*asked, draws=(0.1, 0.9)).approach == "mirror"
+
+
+def test_some_recommendations_are_withheld_at_random_to_learn_their_worth(
+    bank: ReasoningBank,
+) -> None:
+    asked = ("fetch", {"site": "example.org"}, ["origin", "mirror"], LATER)
     recorded(bank, fetches(8))
     applied = bank.recommend(*asked, draws=(0.1, 0.9))
     assert (applied.approach, applied.reason) == ("mirror", Reason.APPLIED)

@@ -33,6 +33,8 @@ def test_the_scale_is_that_of_the_neighbourhood() -> None:
     np.testing.assert_allclose(nearness(far, 64), nearness(near, 64), atol=1.0)
 
 
-def test_a_lonely_stranger_hardly_counts() -> None:
-    assert nearness(np.array([0.4]), 64)[0] <= 1.0
+def test_a_lonely_stranger_hardly_counts_but_the_only_thing_known_does() -> None:
+    assert nearness(np.array([0.4]), 64)[0] <= 8.0
+    assert nearness(np.array([0.6]), 64)[0] >= 16.0
+    assert nearness(np.array([0.6] * 8), 64)[0] <= 1.0
     assert len(nearness(np.empty(0), 64)) == 0
