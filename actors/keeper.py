@@ -114,8 +114,11 @@ class Keeper:
                 try:
                     if work[name](now_s):
                         done.append(name)
-                except (SwarmError, OSError) as problem:
-                    _LOG.warning("%s of %s failed: %s", name, self._path, problem)
+                except Exception as problem:
+                    known = isinstance(problem, (SwarmError, OSError))
+                    _LOG.warning(
+                        "%s of %s failed: %s", name, self._path, problem, exc_info=not known
+                    )
                     self._due_s[name] = now_s + _AGAIN_S
         return done
 

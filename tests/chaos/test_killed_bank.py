@@ -108,7 +108,7 @@ def killed_while_recording(path: Path, kills: int, seed: int) -> None:
 
 
 def test_what_a_killed_bank_acknowledged_is_there_once(ray_cluster: None, tmp_path: Path) -> None:
-    killed_while_recording(tmp_path / "bank.sqlite", kills=4, seed=0)
+    killed_while_recording(tmp_path / "bank.sqlite", kills=3, seed=0)
 
 
 @pytest.mark.soak

@@ -353,6 +353,34 @@ def test_a_backup_that_fails_is_tried_again_and_stops_nobody(
     assert actor.keep(HOUR_S + 60.0) == ["backup"]
 
 
+class Clock:
+    """Goes on by half an hour whenever somebody looks at it."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+        self._looked = threading.Condition()
+
+    def __call__(self) -> float:
+        with self._looked:
+            self._looks += 1
+            self._looked.notify_all()
+            return self._looks * HOUR_S / 2
+
+    def wait_for_looks(self, count: int) -> None:
+        with self._looked:
+            wanted = self._looks + count
+            assert self._looked.wait_for(lambda: self._looks >= wanted, timeout=20)
+
+
+def test_upkeep_is_done_without_being_asked_for(make: Make, path: Path) -> None:
+    clock = Clock()
+    actor = make(upkeep(), clock=clock, look_every_s=0.001)
+    actor.record_many([trajectory("t1")])
+    clock.wait_for_looks(5)  # what was due at the fourth is done
+    actor.close()
+    assert len(backups(path)) == 1
+
+
 def test_a_bank_that_is_kept_small_by_itself_stays_within_its_bound(make: Make) -> None:
     actor = make(upkeep(automatic=True, most_patterns=20, backup_every_s=0), clock=lambda: 0.0)
     for round_ in range(5):

@@ -68,6 +68,16 @@ def test_what_is_taken_back_was_never_learnt(seed: int) -> None:
     assert_same(learnt(found), model, [context for context, _, _ in found[:5]])
 
 
+def test_taking_back_almost_everything_loses_no_digits() -> None:
+    found = tries(2)
+    model = learnt(found)
+    heavy: Context = {"size": 5e3, "rate": 0.5, "when": 1.7e9}
+    for weight in (1e7, -1e7):
+        model.predict(heavy, ARMS)
+        model.learn(heavy, "left", 1.0, weight)
+    assert_same(learnt(found), model, [context for context, _, _ in found[:5]])
+
+
 def test_sums_at_once_are_outcomes_one_by_one() -> None:
     found = tries(3)
     at_once = LinearModel()

@@ -20,6 +20,7 @@ from swarm_runtime.memory.policies import (
 )
 from swarm_runtime.memory.policies.blend import Blend
 from swarm_runtime.memory.policies.linucb import LinUcb
+from swarm_runtime.memory.policies.protocol import mixed
 from swarm_runtime.memory.policies.thompson import Thompson, chances_of_best
 from swarm_runtime.memory.policies.ucb import Ucb
 from swarm_runtime.memory.ranking import Estimates, Reason, choose
@@ -231,6 +232,28 @@ def test_chances_of_being_the_best_are_those_of_drawn_numbers() -> None:
     drawn = np.random.default_rng(1).normal(mean, error, size=(200_000, 3)).argmax(axis=1)
     np.testing.assert_allclose(
         chances_of_best(mean, error), np.bincount(drawn) / len(drawn), atol=0.01
+    )
+
+
+def test_what_stands_in_for_a_lot_that_is_withheld_is_a_lot_of_its_own() -> None:
+    half = MemorySettings(withheld_fraction=0.5)
+    chances, may = np.array([0.25, 0.75]), np.array([True, False])
+    found = [
+        mixed(
+            Question(estimates([9.0, 0.0], [1.0, 0.0]), half, draws),
+            chances,
+            may,
+            0,
+            lower=chances,
+            score=chances,
+            parts={},
+            formula="",
+        )
+        for draws in grid(40)
+    ]
+    assert np.mean([answer.chosen == 0 for answer in found]) == pytest.approx(0.1875, abs=0.01)
+    assert {answer.chosen: answer.propensity for answer in found} == pytest.approx(
+        {0: 0.1875, 1: 0.8125}
     )
 
 
