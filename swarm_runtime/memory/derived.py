@@ -372,34 +372,39 @@ class Derived:
         if stamp == self._stamp:
             return
         try:
-            generation = self._store.generation()
-            if generation != self._generation:
-                self._forget()
-                self._generation = generation
-                if not self._take_up():
-                    self._take_folded()
-            tries: list[Trajectory] = []
-            items: list[Item] = []
-            before = self._position
-            for record in self._since(self._position):
-                if isinstance(record, (Verdict, Tombstone)):
-                    self._revise(record)
-                elif isinstance(record, Item):
-                    items.append(record)
-                elif isinstance(record, Experience):
-                    self._into_space(record)
-                elif isinstance(record, Trajectory) and not self._into_space(record):
-                    tries.append(record)
-            self.catalogue.offer(tries)
-            self.shelf.add(items)
-            if self._position != before:
-                self.serial += 1
+            # At one go: between two reads another process might let go of something.
+            with self._store.reading():
+                self._follow()
             self._stamp = stamp
             if self._snapshots is not None and self._snapshots.due(len(self.catalogue.cells)):
                 self.snapshot()
         except BaseException:
             self._forget()
             raise
+
+    def _follow(self) -> None:
+        generation = self._store.generation()
+        if generation != self._generation:
+            self._forget()
+            self._generation = generation
+            if not self._take_up():
+                self._take_folded()
+        tries: list[Trajectory] = []
+        items: list[Item] = []
+        before = self._position
+        for record in self._since(self._position):
+            if isinstance(record, (Verdict, Tombstone)):
+                self._revise(record)
+            elif isinstance(record, Item):
+                items.append(record)
+            elif isinstance(record, Experience):
+                self._into_space(record)
+            elif isinstance(record, Trajectory) and not self._into_space(record):
+                tries.append(record)
+        self.catalogue.offer(tries)
+        self.shelf.add(items)
+        if self._position != before:
+            self.serial += 1
 
     def _take_up(self) -> bool:
         """Go on from the last snapshot, if there is one of this log."""
@@ -519,6 +524,13 @@ class Derived:
         if self._stale or as_of_s < stands_s or self._revisions.changed_between(stands_s, as_of_s):
             self._cells.clear(self._revisions.revoked_patterns(as_of_s))
             self._cells.as_of_s = as_of_s
+            self._fill_cells(as_of_s)
+            self._stale = False
+        self._cells.advance(as_of_s)
+
+    def _fill_cells(self, as_of_s: int) -> None:
+        assert self._cells is not None
+        with self._store.reading():
             for row in self._store.folded_rows():
                 cell = self.reader.number(self.reader.centre(row.cell))
                 if cell is not None and not self._revisions.revoked("agent", row.agent, as_of_s):
@@ -526,8 +538,6 @@ class Derived:
             for record in self._since(Position(), self._position):
                 if isinstance(record, (Experience, Trajectory)):
                     self._into_space(record)
-            self._stale = False
-        self._cells.advance(as_of_s)
 
     def _into_space(self, record: Experience | Trajectory) -> bool:
         """Offer a record to the space's ledger; return whether it belongs there."""

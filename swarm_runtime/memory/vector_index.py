@@ -260,10 +260,7 @@ class VectorIndex:
         if exact or not len(self._codes):
             rows = self._shortlist_of_all(query, count, mask, kept)
             return self._best(query, rows, self._vectors.take(rows), count)
-        found = self._likely_best(query, count, mask, floor)
-        if len(found[0]) < min(count, kept):
-            return self.search(query, count, mask, exact=True)
-        return found
+        return self._likely_best(query, count, mask, floor)
 
     def search_many(
         self,

@@ -151,6 +151,8 @@ class SignCodes:
         self._codes: Codes = np.empty((0, self.code_bytes), dtype=np.uint8)
         self._heads: Codes = np.empty((0, self._head_bytes), dtype=np.uint8)
         self._count = 0
+        #: Count of rows, some of them, and their heads in words of 64 bits.
+        self._sample: tuple[int, Rows, npt.NDArray[np.uint64]] | None = None
 
     def __len__(self) -> int:
         """Return how many rows there are."""
@@ -228,6 +230,10 @@ class SignCodes:
         near = _within(head, self._heads[: self._count], radius)
         if mask is not None:
             near = near[mask[near]]
+        elif len(near) < widths.signs:
+            # The sample misled: there are fewer.
+            rows, differing = _nearest(code, self.codes, widths.signs)
+            return Proposed(rows, self._step(differing))
         places, differing = _nearest(code, self._codes.take(near, axis=0), widths.signs)
         return Proposed(near[places], ((self.bits // 2, radius), *self._step(differing)))
 
@@ -236,12 +242,16 @@ class SignCodes:
 
     def _radius(self, head: Codes, wanted: int, mask: Mask | None) -> int:
         """Return in how many bits so many heads differ, estimated from a sample."""
-        step = max(1, self._count // _SAMPLE_ROWS)
-        sample = self._heads[: self._count : step].view(np.uint64)
-        differing = np.bitwise_count(sample ^ head.view(np.uint64)).sum(axis=1, dtype=np.int16)
+        if self._sample is None or self._sample[0] != self._count:
+            # At random: rows that were added in turns must not be sampled in turns.
+            draw = np.random.Generator(np.random.Philox(key=self._count))
+            rows = draw.integers(0, self._count, _SAMPLE_ROWS)
+            self._sample = (self._count, rows, self._heads.take(rows, axis=0).view(np.uint64))
+        _, rows, heads = self._sample
+        differing = np.bitwise_count(heads ^ head.view(np.uint64)).sum(axis=1, dtype=np.int16)
         if mask is not None:
-            differing = differing[mask[: self._count : step]]
-        place = min(len(differing) - 1, round(_SPARE * wanted / step))
+            differing = differing[mask[rows]]
+        place = min(len(differing) - 1, round(_SPARE * wanted * _SAMPLE_ROWS / self._count))
         return int(np.partition(differing, place)[place])
 
     def _among_kept(self, code: Codes, widths: Widths, mask: Mask) -> Proposed:

@@ -113,7 +113,7 @@ class Account:
 
     def hear(self, line: str) -> None:
         word, name, rest = line.split()
-        fields = {
+        noted = {
             ("done", "record"): "done",
             ("begun", "record"): "begun",
             ("done", "let_go"): "let_go_s",
@@ -121,10 +121,10 @@ class Account:
             ("done", "prune"): "pruned_s",
             ("done", "backup"): "backed_up",
         }
-        field = fields.get((word, name))
-        if field is not None:
+        where = noted.get((word, name))
+        if where is not None:
             # Whoever begins again says again what was said before.
-            setattr(self, field, max(getattr(self, field), int(rest)))
+            setattr(self, where, max(getattr(self, where), int(rest)))
 
 
 def kill_one(path: Path, account: Account, draw: np.random.Generator) -> None:

@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -186,6 +186,34 @@ def test_contexts_are_given_in_pairs_in_words_or_as_json(tmp_path: Path, run: Ru
     # In quotes it is a text, which is no hour.
     assert similarity("-c", "site=example.org", "-c", 'hour="14"') < exact
     assert similarity("--text", "example.org") < exact
+
+
+def test_what_looks_like_a_number_is_a_text_in_quotes(tmp_path: Path, run: Run) -> None:
+    path = str(tmp_path / "bank.db")
+    needed = ["--task-type", "post", "--approach", "mail", "--agent", "me", "--verdict", "1"]
+    context = ["-c", 'zip="90210"', "-c", "name='x'", "-c", "grams=20"]
+    assert run("record", path, *needed, *context).exit_code == 0
+    (found,) = json.loads(run("search", path, "--json").stdout)
+    assert found["pattern"]["context"] == {"zip": "90210", "name": "x", "grams": "about 20"}
+
+
+@pytest.fixture
+def far_west(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A computer whose clock on the wall is behind UTC."""
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_west")
+def test_times_are_in_utc_wherever_the_computer_stands(here: Path, run: Run) -> None:
+    given = one_try("--id", "t1", "--verdict", "1", "--known-at", "2024-01-31T14:00")
+    assert run(*given).exit_code == 0
+    found = json.loads(run("judgements", "bank.db", "--count", "1", "--json").stdout)
+    assert found[0]["known_at_s"] == 1_706_709_600
+    assert "2024-01-31 14:00" in run("judgements", "bank.db").stdout
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,8 @@ FITTING: dict[str, tuple[str, ...]] = {
     "reason": ("because",),
     "id_": ("run9/1", "run1/1"),
 }
+#: Without a file, ``record`` needs these.
+ONE_TRY = ("agent", "task_type", "approach", "verdict")
 #: By the name of what is read.
 BY_METAVAR: dict[str, tuple[str, ...]] = {
     "TIME": ("now", "2023-11-15", "1700000000"),
@@ -108,11 +110,12 @@ def drawn(draw: random.Random) -> tuple[list[str], bytes]:
     name = draw.choice(list(COMMANDS))
     arguments = [name]
     fit = draw.choice([0.0, 0.6, 0.95, 1.0])
+    many = draw.choice([0.0, 0.1, 0.3, 0.6])
+    wanted = draw.choice([(), ("file",), ONE_TRY]) if name == "record" else ()
     for parameter in COMMANDS[name].params:
         positional = parameter.param_type_name == "argument"
-        if parameter.name == "help" or not (parameter.required or draw.random() < 0.3):
-            continue
-        if parameter.required and draw.random() < 0.02:
+        needed = parameter.required or parameter.name in wanted
+        if parameter.name == "help" or draw.random() >= (0.98 if needed else many):
             continue
         option = [] if positional else [draw.choice(parameter.opts)]
         if not positional and parameter.is_flag:

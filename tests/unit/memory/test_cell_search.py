@@ -40,10 +40,12 @@ def test_some_features_are_enough_and_words_and_numbers_mean_the_same(
 def test_the_most_confident_come_first_and_other_contexts_are_passed_over(
     patterns: list[Pattern],
 ) -> None:
-    found = search_cells(patterns, SPACE, {}, ALL, 3)
-    assert len(found) == 3
+    found = search_cells(patterns, SPACE, {}, ALL, 4)
     values = [one.confidence.value for one in found]
     assert values == sorted(values, reverse=True)
+    ids = [one.pattern.id for one in found]
+    assert ids != sorted(ids)
+    assert search_cells(patterns, SPACE, {}, ALL, 3) == found[:3]
     assert all(one.pattern.task_type == "trade" for one in found)
 
 

@@ -84,12 +84,13 @@ def test_who_only_reads_keeps_what_it_adds_to_itself(tmp_path: Path) -> None:
     seals = writer.file.seals()
     reading = SealedFile(tmp_path / "vectors", 4 * DIMENSION, 100, seals, writer=False)
     reader = FileVectors(reading, DIMENSION, writer=False, released=100)
-    assert reader.append(-rows(50)) == 100
-    reader.release(150)
-    writer.append(rows(70, 100))
+    assert reader.append(-rows(3_000)) == 100
+    reader.release(3_100)
+    writer.append(rows(4_000, 100))
     np.testing.assert_array_equal(everything(reader, 0, 100), rows(100))
-    np.testing.assert_array_equal(everything(reader, 100, 150), -rows(50))
-    np.testing.assert_array_equal(everything(writer, 0, 170), rows(170))
+    np.testing.assert_array_equal(everything(reader, 100, 3_100), -rows(3_000))
+    np.testing.assert_array_equal(reader.take(np.array([100, 5])), [-rows(1)[0], rows(1, 5)[0]])
+    np.testing.assert_array_equal(everything(writer, 0, 4_100), rows(4_100))
 
 
 @given(st.lists(st.integers(1, 5_000), max_size=4), st.integers(0, 10_000))

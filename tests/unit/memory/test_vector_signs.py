@@ -86,6 +86,32 @@ def test_what_is_near_is_proposed_whether_or_not_half_of_the_signs_is_read_first
     assert mask is None or mask[proposed.rows].all()
 
 
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_enough_is_proposed_even_if_the_first_step_leaves_next_to_nothing(
+    share: float | None,
+) -> None:
+    held, query = planted(20, 6_000, np.linspace(0.5, 0.9, 10))
+    codes = SignCodes(1024, head_rows=4_500)
+    codes.add(held)
+    mask = None if share is None else np.arange(6_000) < 3_000
+    proposed = codes.nearest(query, Widths(heads=1), mask)
+    assert len(proposed.rows) == 128
+    assert set(range(7, 77, 7)) <= set(proposed.rows.tolist())
+
+
+def test_rows_that_were_added_in_turns_do_not_mislead() -> None:
+    """Every fourth row is near the query: a sample of every fourth would see all or none."""
+    query = noise(21, 1)[0]
+    held = noise(22, 16_384)
+    held[1::4] = beside(query, np.full(4_096, 0.5), 23)
+    held[[0, 2, 3]] = beside(query, np.full(3, 0.9), 24)
+    codes = SignCodes(1024, head_rows=10_000)
+    codes.add(held)
+    proposed = codes.nearest(query, Widths(heads=2_000))
+    assert {0, 2, 3} <= set(proposed.rows.tolist())
+    assert len(proposed.rows) == 128
+
+
 def test_a_mask_that_keeps_nothing_or_next_to_nothing_is_kept_to() -> None:
     codes = SignCodes(1024)
     codes.add(noise(4, 3_000))
