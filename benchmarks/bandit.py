@@ -518,8 +518,11 @@ def main() -> None:
     ]
     console = Console(width=150)
     with ProcessPoolExecutor(given.processes) as pool:
-        results = pool.map(play, jobs)
-        found = list(track(results, "games", total=len(jobs), console=Console(stderr=True)))
+        progress = Console(stderr=True)
+        found = []
+        for one in track(pool.map(play, jobs), "games", total=len(jobs), console=progress):
+            found.append(one)
+            progress.print(f"{one.what} {one.data} {one.player} {one.seed}: {one.first_pass:.3f}")
     for what in given.what:
         _print(console, what, [one for one in found if one.what == what], given.rounds)
     if given.json:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, cast
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -43,8 +42,6 @@ _INTERRUPTED = 130
 _USAGE_ERROR = cast(type[Exception], typer.BadParameter.__base__)
 #: Longer messages lose their middle: somebody gave a whole file as an argument.
 _LONGEST = 2_000
-#: Where nobody looks a row of a table is one line, however long.
-_NO_TERMINAL_COLUMNS = 100_000
 
 
 class OneLineErrors(TyperGroup):
@@ -138,35 +135,41 @@ def print_line(text: str, style: str | None = None) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> None:
-    """Print a table.
+    """Print a table, one line a row; on a narrow terminal the last columns go below, set in.
+
+    Last columns in which nothing stands are left out.
 
     Parameters
     ----------
     columns : sequence of str
-        Their heads; the first one's values are never broken.
+        Their heads.
     rows : sequence of sequence of str
     numbers : int
         How many columns after the first are set to the right.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for at, name in enumerate(columns):
-        right = 0 < at <= numbers
-        table.add_column(
-            name,
-            justify="right" if right else "left",
-            no_wrap=at == 0 or right,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    _results().print(table)
+    console = _results()
+    last = max((at for row in rows for at, cell in enumerate(row) if cell), default=0) + 1
+    cells = [[printable(cell) for cell in row[:last]] for row in (columns, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    beside = last
+    if console.is_terminal:
+        while beside > numbers + 1 and sum(widths[:beside]) + 2 * (beside - 1) > console.width:
+            beside -= 1
+    for at, row in enumerate(cells):
+        padded = [
+            " " * (width - cell_len(cell)) + cell
+            if 0 < place <= numbers
+            else cell + " " * (width - cell_len(cell))
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        line = "  ".join(padded[:beside]).rstrip()
+        if below := "  ".join(cell for cell in row[beside:] if cell):
+            line = f"{line}\n    {below}"
+        console.print(Text(line), style=None if at else "bold", soft_wrap=True)
 
 
 def _results() -> Console:
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _NO_TERMINAL_COLUMNS
-    return console
+    return Console(highlight=False, markup=False)
 
 
 def remark(text: str) -> None:

@@ -24,30 +24,45 @@ from swarm_runtime.memory.tables import FULL_TRUST
 from swarm_runtime.memory.trajectory import Context
 from swarm_runtime.memory.trust import FULL_LEVEL
 
-__all__ = ["MOST_PATTERNS", "Beliefs"]
+__all__ = ["MOST_PATTERNS", "Beliefs", "Kept"]
 
 Integers = npt.NDArray[np.int64]
 
 #: Patterns that one model learns from at most.
 MOST_PATTERNS = 8_192
 #: Models that are kept: by task type and by the domain that is asked about.
-_MOST_MODELS = 16
+_MOST_MODELS = 32
 #: Notes of changes that are kept for a model that isn't asked; after more, all is compared.
 _MOST_NOTES = 1_024
 #: Columns of a pattern's counters: outcomes, and the sum of their excess rewards.
 _LEARNT = [0, 3]
 
 
-class _Kept:
-    """One model, and what of each pattern it has learnt."""
+class Kept:
+    """One model, and what of each pattern it has learnt.
+
+    Attributes
+    ----------
+    model : LinearModel
+    version : int
+        Another one whenever the model has learnt something, or is another model.
+    """
 
     def __init__(self, levels: Integers, share: int) -> None:
         self.model = LinearModel()
+        self.version = 0
         self.levels, self.share = levels, share
         self.row_of: dict[int, int] = {}
         self.learnt = np.zeros((64, 2), dtype=np.int64)
         #: Outcomes that were counted or taken out since; None: any.
         self.touched: list[Integers] | None = None
+
+    def sums(self) -> tuple[Integers, npt.NDArray[np.float64]]:
+        """Return the patterns that it learnt from: rows, and (outcomes, sum of excess rewards)."""
+        rows = np.fromiter(self.row_of, dtype=np.int64, count=len(self.row_of))
+        sums = self.learnt[: len(rows)] / (FULL_TRUST * FULL_LEVEL)
+        sums[:, 1] /= REWARD_SCALE
+        return rows, sums
 
     def rows_for(self, patterns: Integers) -> Integers:
         """Return where in ``learnt`` some patterns are."""
@@ -69,7 +84,8 @@ class Beliefs:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._kept: dict[tuple[int, int], _Kept] = {}
+        self._kept: dict[tuple[int, int, bool], Kept] = {}
+        self._versions = 0
         #: Patterns by task type, as far as they were counted.
         self._counted, self._patterns = 0, np.zeros(0, dtype=np.int64)
         catalogue.listeners.append(self._changed)
@@ -100,12 +116,26 @@ class Beliefs:
         if kind < 0 or (domain is not None and field < 0 and levels is None):
             return None
         if levels is None:
-            levels = np.zeros(len(catalogue.domains), dtype=np.int64)
-            levels[slice(None) if domain is None else field] = FULL_LEVEL
-        kept = self._model(kind, field, levels)
+            kept = self.of(kind, field)
+        else:
+            kept = self._model(kind, field, levels, hearsay=True)
         if kept.model.outcomes < 0.5:
             return None
         return kept.model.predict(context, candidates)
+
+    def of(self, kind: int, domain: int) -> Kept:
+        """Return the model of what was found in one domain itself (-1: in any)."""
+        levels = np.zeros(len(self._catalogue.domains), dtype=np.int64)
+        levels[slice(None) if domain < 0 else domain] = FULL_LEVEL
+        return self._model(kind, domain, levels)
+
+    def expected(self, kept: Kept, pattern: int) -> float:
+        """Return what a model predicts of a pattern's approach in the pattern's context."""
+        catalogue = self._catalogue
+        place = int(catalogue.patterns.place.rows[pattern])
+        approach = catalogue.approaches.texts[int(catalogue.patterns.approach.rows[pattern])]
+        context = catalogue.reader.centre(catalogue.cell(place))
+        return float(kept.model.predict(context, [approach]).mean[0])
 
     def _changed(self, rows: Integers | None) -> None:
         """Note that outcomes were counted or taken out; None: that any may have been."""
@@ -117,9 +147,9 @@ class Beliefs:
                 if len(kept.touched) > _MOST_NOTES:
                     kept.touched = None
 
-    def _model(self, kind: int, field: int, levels: Integers) -> _Kept:
+    def _model(self, kind: int, field: int, levels: Integers, *, hearsay: bool = False) -> Kept:
         """Return the model for a task type and a domain, in step with the catalogue."""
-        key = (kind, field)
+        key = (kind, field, hearsay)
         kept = self._kept.pop(key, None)
         share = self._share(kind)
         if kept is not None:
@@ -127,7 +157,7 @@ class Beliefs:
             if kept.share != share or not np.array_equal(levels[:known], kept.levels):
                 kept = None
         if kept is None:
-            kept = _Kept(levels, share)
+            kept = Kept(levels, share)
             if len(self._kept) >= _MOST_MODELS:
                 # The one that was asked longest ago.
                 del self._kept[next(iter(self._kept))]
@@ -150,7 +180,7 @@ class Beliefs:
         count = int(self._patterns[kind]) if kind < len(self._patterns) else 0
         return max(0, (max(count, 1) - 1) // MOST_PATTERNS).bit_length()
 
-    def _learn(self, kept: _Kept, kind: int) -> None:
+    def _learn(self, kept: Kept, kind: int) -> None:
         catalogue, patterns = self._catalogue, self._catalogue.patterns
         if kept.touched is None:
             rows = np.arange(len(patterns.place), dtype=np.int64)
@@ -173,6 +203,8 @@ class Beliefs:
         # In the order of their ids: which came first must not show in the last digits either.
         order = np.argsort(patterns.number.rows[rows], kind="stable")
         rows, place, sums, at = rows[order], place[order], sums[order], at[order]
+        self._versions += 1
+        kept.version = self._versions
         change = (sums - kept.learnt[at]) / (FULL_TRUST * FULL_LEVEL)
         kept.learnt[at] = sums
         names = catalogue.approaches.texts

@@ -23,6 +23,7 @@ from swarm_runtime.memory.beliefs import Beliefs
 from swarm_runtime.memory.catalogue import LATEST, Catalogue
 from swarm_runtime.memory.contexts import ContextReader
 from swarm_runtime.memory.drift import Drift
+from swarm_runtime.memory.hearsay import Hearsay
 from swarm_runtime.memory.ledger import Recall
 from swarm_runtime.memory.log import ExperienceStore, Position, Record
 from swarm_runtime.memory.pattern import ContextSpace, pattern_id
@@ -74,6 +75,7 @@ class Derived:
     _assessor: Assessor
     _drift: Drift
     _beliefs: Beliefs
+    _hearsay: Hearsay
     _assessed: Assessed | None
     _assessed_version: int
     _position: Position
@@ -120,7 +122,7 @@ class Derived:
             return self._cells.recall(cell, task_type, candidates, domain)
         self._open_at(as_of_s)
         query = self._embedder.embed_many([context])[0]
-        levels = self._levels(domain)
+        levels = self._levels(domain, task_type)
         return recall(self.catalogue, query, task_type, candidates, domain, levels=levels)
 
     def belief(
@@ -132,7 +134,7 @@ class Derived:
         """
         if self.reader.number(context) is not None:
             return None
-        levels = self._levels(domain)
+        levels = self._levels(domain, task_type)
         return self._beliefs.predict(context, task_type, candidates, domain, levels)
 
     def search(
@@ -342,7 +344,7 @@ class Derived:
         if self._settings.trust:
             catalogue.set_trust(self._assessed.trust.levels)
 
-    def _levels(self, domain: str | None) -> npt.NDArray[np.int64] | None:
+    def _levels(self, domain: str | None, task_type: str) -> npt.NDArray[np.int64] | None:
         """Return how much of each domain counts where one is asked about."""
         catalogue = self.catalogue
         if domain is None or not self._settings.transfer or len(catalogue.domains) == 0:
@@ -354,7 +356,7 @@ class Derived:
             levels[: len(known)] = known[:, to]
         if to >= 0:
             levels[to] = FULL_LEVEL
-        return levels
+        return self._hearsay.weighed(catalogue.task_types.find(task_type), to, levels)
 
     def doubts(self, as_of_s: int | None) -> list[Doubt]:
         """Return which agents count for less at a moment, and why."""
@@ -490,6 +492,7 @@ class Derived:
         self._assessed_version = -1
         self._drift = Drift(catalogue)
         self._beliefs = Beliefs(catalogue)
+        self._hearsay = Hearsay(catalogue, self._beliefs)
         # What the ledger of cells needs is not in a snapshot of the catalogue.
         self._stale = True
 

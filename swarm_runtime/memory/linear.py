@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float64]
 #: Names of numbers that are features at most, and approaches that are modelled at most. Of more,
 #: those with the smallest hashes stay, so that it doesn't matter which came first.
 MOST_NUMBERS = 96
-MOST_APPROACHES = 256
+MOST_APPROACHES = 64
 #: Coordinates into which the words of all texts are hashed.
 TEXT_WIDTH = 64
 #: λ: outcomes' worth of belief that nothing differs.

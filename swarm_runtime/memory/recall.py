@@ -113,6 +113,10 @@ def recall(
 
 
 _NOWHERE = Near(np.empty(0, dtype=np.int64), np.empty(0))
+#: The context that is asked about, in a ``Recall``'s statistics.
+_ROW = np.zeros(1, dtype=np.int32)
+#: Patterns that count, one each: at which of some places, of which candidate, and its row.
+_Counted = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 def _recall(
@@ -128,32 +132,26 @@ def _recall(
         weights *= levels[catalogue.places.domain.rows[near.places]] / FULL_LEVEL
     some = weights > 0
     places, weights = near.places[some], weights[some]
-    patterns = patterns_at(catalogue, places, numbers)
+    found = _counted_at(catalogue, places, numbers)
     # Row 0 stands for the context that is asked about; what is near fills the rows behind it.
     statistics = Statistics(len(places) + 1, len(candidates))
     similarity = np.zeros((1, len(places) + 1))
     similarity[0, 1:] = weights
-    row, column = np.nonzero(patterns >= 0)
-    if len(row):
-        found = patterns[row, column]
-        counters = catalogue.patterns.counters.rows[found] / FULL_TRUST
+    newest = statistics.last_known_s
+    for row, column, pattern in found:
+        counters = catalogue.patterns.counters.rows[pattern] / FULL_TRUST
         statistics.counters[row + 1, :, column] = counters
-        newest = statistics.last_known_s
-        newest[row + 1, column] = catalogue.patterns.newest_s.rows[found]
+        newest[row + 1, column] = catalogue.patterns.newest_s.rows[pattern]
+    if found:
         newest[0] = newest[1:].max(axis=0)
         statistics.newest_s = int(newest[0].max())
-    return Recall(
-        statistics,
-        np.zeros(1, dtype=np.int32),
-        similarity,
-        _evidence(catalogue, weights, patterns, candidates),
-    )
+    return Recall(statistics, _ROW, similarity, _evidence(catalogue, weights, found, candidates))
 
 
-def patterns_at(
+def _counted_at(
     catalogue: Catalogue, places: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Return the patterns of some approaches at some places; -1 where nothing counts.
+) -> list[_Counted]:
+    """Return the patterns of some approaches that count at some places.
 
     Parameters
     ----------
@@ -161,51 +159,50 @@ def patterns_at(
     places : ndarray of int64, shape (m,)
     numbers : ndarray of int64, shape (K,)
         Approaches; -1 for one that isn't known.
-
-    Returns
-    -------
-    ndarray of int64, shape (m, K)
     """
     patterns = catalogue.patterns
-    found = np.full((len(places), len(numbers)), -1, dtype=np.int64)
-    column = np.full(len(catalogue.approaches) + 1, -1, dtype=np.int64)
+    column = np.empty(len(catalogue.approaches) + 1, dtype=np.int64)
+    column.fill(-1)
     column[numbers] = np.arange(len(numbers))
     column[-1] = -1
-    rows = np.arange(len(places))
-    at = catalogue.places.first_pattern.rows[places]
-    while len(rows):
-        here = at >= 0
-        if not here.all():
-            rows, at = rows[here], at[here]
+    found: list[_Counted] = []
+    rows, at = np.arange(len(places)), catalogue.places.first_pattern.rows[places]
+    # Each step is one further along the chains of all places.
+    while len(at):
         to = column[patterns.approach.rows[at]]
         wanted = (to >= 0) & (patterns.counters.rows[at, 0] > 0)
-        found[rows[wanted], to[wanted]] = at[wanted]
+        if wanted.all():
+            found.append((rows, to, at))
+        elif wanted.any():
+            found.append((rows[wanted], to[wanted], at[wanted]))
         at = patterns.following.rows[at]
+        more = at >= 0
+        if not more.all():
+            rows, at = rows[more], at[more]
     return found
 
 
 def _evidence(
     catalogue: Catalogue,
     weights: npt.NDArray[np.float64],
-    patterns: npt.NDArray[np.int64],
+    found: list[_Counted],
     candidates: Sequence[str],
 ) -> Callable[[str], tuple[Evidence, ...]]:
     def of(approach: str) -> tuple[Evidence, ...]:
-        column = patterns[:, candidates.index(approach)]
-        rows = np.flatnonzero(column >= 0)
-        trials = catalogue.patterns.counters.rows[column[rows], 0]
-        heavy = [
-            (-weight, int(place), int(row))
-            for weight, place, row in zip(
-                (weights[rows] * trials).tolist(),
-                catalogue.places.key.rows[catalogue.patterns.place.rows[column[rows]]],
-                rows,
-                strict=True,
+        wanted = candidates.index(approach)
+        heavy: list[tuple[float, int, int, int]] = []
+        for row, column, pattern in found:
+            mine = column == wanted
+            rows, patterns = row[mine], pattern[mine]
+            trials = catalogue.patterns.counters.rows[patterns, 0]
+            keys = catalogue.places.key.rows[catalogue.patterns.place.rows[patterns]]
+            weight = -weights[rows] * trials
+            heavy += zip(
+                weight.tolist(), keys.tolist(), rows.tolist(), patterns.tolist(), strict=True
             )
-        ]
         return tuple(
-            described(catalogue, int(column[row]), weights[row] / SIMILARITY_SCALE)
-            for _, _, row in sorted(heavy)[:MOST_EVIDENCE]
+            described(catalogue, one, weights[row] / SIMILARITY_SCALE)
+            for _, _, row, one in sorted(heavy)[:MOST_EVIDENCE]
         )
 
     return of

@@ -175,22 +175,20 @@ def candidate_estimates(
     estimates: Estimates, candidates: Sequence[str], bound_z: float
 ) -> tuple[CandidateEstimate, ...]:
     """Return the estimates of one context (the first row) by candidate."""
-    lower = estimates.lower_bound(bound_z)
+    columns = (
+        estimates.outcomes,
+        estimates.mean,
+        estimates.standard_error,
+        estimates.lower_bound(bound_z),
+        estimates.success,
+        estimates.usage,
+        estimates.recency,
+        estimates.similarity,
+    )
+    rows = zip(candidates, *(column[0].tolist() for column in columns), strict=True)
     return tuple(
-        CandidateEstimate(
-            approach=approach,
-            outcomes=float(estimates.outcomes[0, at]),
-            mean=float(estimates.mean[0, at]),
-            standard_error=float(estimates.standard_error[0, at]),
-            lower_bound=float(lower[0, at]),
-            confidence=Confidence(
-                success=float(estimates.success[0, at]),
-                usage=float(estimates.usage[0, at]),
-                recency=float(estimates.recency[0, at]),
-                similarity=float(estimates.similarity[0, at]),
-            ),
-        )
-        for at, approach in enumerate(candidates)
+        CandidateEstimate(approach, outcomes, mean, error, lower, Confidence(*parts))
+        for approach, outcomes, mean, error, lower, *parts in rows
     )
 
 
@@ -284,7 +282,8 @@ def answered(
         )
     else:
         why = _why(answer.reason, best, settings, float(answer.lower[at]))
-    columns = {"score": answer.score, **answer.parts}
+    names = ("score", *answer.parts)
+    columns = (answer.score.tolist(), *(part.tolist() for part in answer.parts.values()))
     return Recommendation(
         approach=None if taken is None else taken.approach,
         recommended=None if answer.recommended is None else best.approach,
@@ -297,8 +296,7 @@ def answered(
         as_of_s=as_of_s,
         formula=answer.formula,
         scores=tuple(
-            {name: float(column[at]) for name, column in columns.items()}
-            for at in range(len(candidates))
+            dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)
         ),
     )
 

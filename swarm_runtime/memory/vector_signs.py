@@ -118,7 +118,8 @@ class Proposed(NamedTuple):
 
         The signs in which two vectors at an angle θ differ are nearly binomial with p = θ/π. Where
         the cosines are those of the best that were found, this is about the share of the truly best
-        that was (measured: 0.87 where it says 0.85, 0.965 where it says 0.93).
+        that was: on a million sentences 0.88 where it says 0.8 to 0.85, 0.95 where it says 0.9 to
+        0.95, 0.99 above.
         """
         apart = np.arccos(np.clip(cosines, -1.0, 1.0)) / np.pi
         chance = np.ones(len(apart))
@@ -126,7 +127,8 @@ class Proposed(NamedTuple):
             spread = np.sqrt(signs * apart * (1.0 - apart)) + 1e-9
             # The logistic function stands for the normal one, from which it differs by 0.01.
             standard = np.clip((most + 0.5 - signs * apart) / spread, -20.0, 20.0)
-            chance *= 1.0 / (1.0 + np.exp(-1.702 * standard))
+            # What all signs say contains what half of them said: the less likely step counts.
+            chance = np.minimum(chance, 1.0 / (1.0 + np.exp(-1.702 * standard)))
         return float(chance.mean()) if len(chance) else 1.0
 
 

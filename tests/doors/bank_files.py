@@ -7,15 +7,20 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from swarm_runtime.memory.bank import ReasoningBank
 from tests.banks import make_bank, page_tries, write_lines
 from tests.doors.calls import call
+from tests.experiences import SPACE, experience
 
 __all__ = ["make_bad_files", "make_files"]
 
 
 def make_files(folder: Path) -> None:
-    """Write a bank, a backup, tries, keys and bundles."""
+    """Write a bank, the folder of a run, a backup, tries, keys and bundles."""
     make_bank(folder / "bank.db")
+    (folder / "run").mkdir()
+    with ReasoningBank.open(folder / "run" / "bank.sqlite", space=SPACE) as bank:
+        bank.record_all(experience("a", epoch, cells=[6]) for epoch in range(1, 9))
     shutil.copy(folder / "bank.db", folder / "backup.db")
     write_lines(folder / "tries.jsonl", page_tries(3, prefix="run2"))
     bank, key = str(folder / "bank.db"), str(folder / "my.key")

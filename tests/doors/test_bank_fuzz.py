@@ -36,7 +36,7 @@ MIRROR = "501a8b17847fe37b"
 
 FILES = (
     "bank.db", "backup.db", "other.db", "empty.db", "foreign.txt", "foreign.db", "truncated.db",
-    "flipped.db", "head.db", "folder", "none.db", "nowhere/new.db", "my.key", "tries.jsonl",
+    "flipped.db", "head.db", "folder", "run", "none.db", "nowhere/new.db", "my.key", "tries.jsonl",
     "bad.jsonl", "signed.bundle", "unsigned.bundle", "damaged.bundle", "trusted.keys", "new.file",
     "ünï cödé.db", "-", "--", ":memory:", "", " ", ".", "file:bank.db?mode=memory", "x" * 300,
 )  # fmt: skip
@@ -55,19 +55,19 @@ NASTY = (
 )  # fmt: skip
 #: What fits, by the option's name, so that commands often come to their work.
 FITTING: dict[str, tuple[str, ...]] = {
-    "bank": ("bank.db",),
+    "bank": ("bank.db", "bank.db", "run"),
     "file": ("tries.jsonl", "-", "signed.bundle", "unsigned.bundle", "new.bundle", "new.key"),
     "copy": ("copy.db", "backup.db", "folder/copy.db"),
     "folder": ("folder", "new-folder"),
     "source": ("backup.db", "other.db"),
     "sign": ("my.key",),
     "trusted": ("trusted.keys",),
-    "task_type": ("fetch",),
+    "task_type": ("fetch", "trade"),
     "domain": ("web", ""),
     "approach": ("mirror", "origin"),
     "candidates": ("mirror,origin", "mirror"),
     "pattern": (MIRROR, MIRROR[:3]),
-    "pairs": ("site=example.org", "when=afternoon", "hour=14"),
+    "pairs": ("site=example.org", "when=afternoon", "hour=14", "trend=rising", "volatility=calm"),
     "text": ("fetch a page",),
     "context_json": ('{"site": "example.org", "when": "afternoon"}',),
     "verdict": ("success", "failure", "0"),

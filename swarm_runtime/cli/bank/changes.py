@@ -161,8 +161,8 @@ def record(
         raise UserError(f"{missing[0]} is missing; one try needs {', '.join(needed)}")
     path = bank_file(bank, make=True)
     if file is not None:
-        with working("reading tries") as progress:
-            lines = _lines(file, progress)
+        with working("reading tries"):
+            lines = _lines(file)
     else:
         chosen = _VERDICTS.get(str(verdict).strip().lower())
         if chosen is None:
@@ -391,16 +391,13 @@ def _one_try(**values: Any) -> Trajectory:
         raise UserError(str(problem)) from None
 
 
-def _lines(file: str, progress: Any) -> list[Line]:
+def _lines(file: str) -> list[Line]:
     """Read tries; DataError names the first line that is wrong."""
     from swarm_runtime.memory.lines import read_tries
 
     name = "standard input" if file == "-" else file
-    found: list[Line] = []
     with readable(Path(file)), _stream(file) as stream:
-        for line in read_tries(stream, name):
-            found.append(line)
-    return found
+        return list(read_tries(stream, name))
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ _ALL = 1_000_000
     )
 )
 def stats(bank: Bank, as_json: AsJson = False) -> None:
-    """Say what a bank holds: records by kind, types of task, size. Fast at any size."""
+    """Say what a bank holds: records by kind, types of task, size; nothing is derived for it."""
     from swarm_runtime.memory.overview import overview
     from swarm_runtime.memory.plain import plain
 

@@ -104,25 +104,24 @@ def print_found(found: Sequence[Found], *, of_context: bool) -> None:
     if not found:
         print_line("No pattern passes.")
         return
+    heads = (
+        "Pattern",
+        "Similar",
+        "Confidence",
+        "Excess σ",
+        "Outcomes",
+        "Task",
+        "Approach",
+        "Where",
+    )
     print_table(
-        (
-            "Pattern",
-            "Similar",
-            "Confidence",
-            "Excess σ",
-            "95 %",
-            "Outcomes",
-            "Task",
-            "Approach",
-            "Where",
-        ),
+        heads,
         [
             (
                 one.pattern.id,
                 f"{one.similarity:.2f}" if of_context else "–",
                 f"{one.confidence.value:.2f}",
-                f"{one.pattern.mean_excess:+.2f}",
-                f"{one.pattern.interval[0]:+.2f} to {one.pattern.interval[1]:+.2f}",
+                _excess(one.pattern),
                 str(one.pattern.outcomes),
                 one.pattern.task_type,
                 one.pattern.approach,
@@ -130,8 +129,14 @@ def print_found(found: Sequence[Found], *, of_context: bool) -> None:
             )
             for one in found
         ],
-        numbers=5,
+        numbers=4,
     )
+
+
+def _excess(pattern: Pattern) -> str:
+    """Return a mean with the half of its 95 % interval."""
+    low, high = pattern.interval
+    return f"{pattern.mean_excess:+.2f} ± {(high - low) / 2.0:.2f}"
 
 
 def print_recommendation(found: Recommendation, *, explained: bool) -> None:
@@ -159,32 +164,21 @@ def print_recommendation(found: Recommendation, *, explained: bool) -> None:
     if found.evidence:
         print_line("")
         print_table(
-            (
-                "Evidence",
-                "Similar",
-                "Outcomes",
-                "Successes",
-                "Failures",
-                "Excess σ",
-                "Agents",
-                "Newest",
-                "Where",
-            ),
+            ("Evidence", "Similar", "Outcomes", "Success", "Excess σ", "Agents", "Newest", "Where"),
             [
                 (
                     one.pattern_id,
                     f"{one.similarity:.2f}",
                     str(one.trials),
-                    str(one.successes),
-                    str(one.failures),
+                    f"{one.successes} of {one.successes + one.failures}",
                     f"{one.mean_excess:+.2f}",
                     str(len(one.agents)),
-                    when(one.last_known_s),
+                    when(one.last_known_s)[:10],
                     _where(one.context),
                 )
                 for one in found.evidence
             ],
-            numbers=6,
+            numbers=5,
         )
 
 

@@ -531,6 +531,14 @@ def test_a_try_from_before_a_pattern_was_revoked_keeps_teaching_until_then(
     assert kept == tombstone("trajectory", "acme/x", from_s=5 * DAY_S, agent="acme/me")
 
 
+def test_nothing_may_follow_after_the_end(path: Path) -> None:
+    signatures = frame(b"S", encode([]))
+    assert read(path, bundle_bytes() + signatures).signed_by == ()
+    for tail in (frame(*TRY), signatures * 2, signatures + frame(*TRY), frame(b"F", b"")):
+        with pytest.raises(StoreError, match="something follows after the end"):
+            read(path, bundle_bytes() + tail)
+
+
 def test_frames_can_be_swapped_only_with_their_sum(path: Path) -> None:
     good = bundle_bytes()
     frames = frames_of(good)
