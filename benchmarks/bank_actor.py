@@ -48,6 +48,8 @@ START_S = 1_700_000_000
 #: Questions in a batch.
 BATCH = 50
 REPLICAS = 50
+#: How often cases are measured in turn.
+TURNS = 5
 #: Rounds that don't count.
 WARM_UP = 5
 CALLERS = (1, 5, 20)
@@ -122,6 +124,30 @@ def spread(seconds: Sequence[float]) -> Figures:
     }
 
 
+class Bare:
+    """References, in a process of the same kind as the actor's: nothing is called in between."""
+
+    def __init__(self, path: str) -> None:
+        self._bank = ReasoningBank.open(path)
+
+    def answer_s(self, one: Question) -> float:
+        """Return how long a bank takes for a question where it is."""
+        ask = self._bank.recommend
+        return took(lambda: ask(one.task_type, one.context, one.candidates, one.as_of))
+
+    def commits_per_s(self, path: str, seconds: float) -> float:
+        """Return how many commits of one record each a log takes."""
+        store = SqliteStore(path)
+        run = f"reference-{time.time_ns()}"
+        began_s, count = time.perf_counter(), 0
+        while time.perf_counter() - began_s < seconds:
+            store.record_all((), outcomes(1, run, count, 500))
+            count += 1
+        rate = count / (time.perf_counter() - began_s)
+        store.close()
+        return rate
+
+
 # --- what a call costs -----------------------------------------------------------------------
 
 
@@ -134,45 +160,28 @@ def calls(path: Path, rounds: int, longest_s: float) -> Figures:
     client = BankClient(actor, PATIENT)
     client.ready()
     found: dict[str, list[float]] = {"empty": [], "one": [], "batch": [], "here": []}
-    with ReasoningBank.open(path) as bank:
-        bank.approaches("fetch")
-        began_s = time.perf_counter()
-        for at in range(rounds + WARM_UP):
-            if at >= 30 + WARM_UP and time.perf_counter() - began_s > longest_s:
-                break
-            (one,) = questions(1, 10**6 + at)
-            many = questions(BATCH, 10**7 + at * BATCH)
-            seconds = {
-                "empty": took(client.pid),
-                "one": took(lambda one=one: client.recommend(one)),
-                "batch": took(lambda many=many: client.recommend_many(many)),
-                "here": took(
-                    lambda one=one: bank.recommend(
-                        one.task_type, one.context, one.candidates, one.as_of
-                    )
-                ),
-            }
-            for name, value in seconds.items():
-                if at >= WARM_UP:
-                    found[name].append(value)
+    bare = ray.remote(num_cpus=0)(Bare).remote(str(path))
+    began_s = time.perf_counter()
+    for at in range(rounds + WARM_UP):
+        if at >= 30 + WARM_UP and time.perf_counter() - began_s > longest_s:
+            break
+        (one,) = questions(1, 10**6 + at)
+        many = questions(BATCH, 10**7 + at * BATCH)
+        seconds = {
+            "empty": took(client.pid),
+            "one": took(lambda one=one: client.recommend(one)),
+            "batch": took(lambda many=many: client.recommend_many(many)),
+            "here": ray.get(bare.answer_s.remote(one)),
+        }
+        for name, value in seconds.items():
+            if at >= WARM_UP:
+                found[name].append(value)
+    ray.kill(bare)
     ray.kill(actor)
     return {name: spread(seconds) for name, seconds in found.items()}
 
 
 # --- what callers share ----------------------------------------------------------------------
-
-
-def commits_per_s(folder: Path, seconds: float) -> float:
-    """Return the reference: commits of one record each, without an actor."""
-    store = SqliteStore(folder / "reference.db")
-    run = f"reference-{time.time_ns()}"
-    began_s, count = time.perf_counter(), 0
-    while time.perf_counter() - began_s < seconds:
-        store.record_all((), outcomes(1, run, count, 500))
-        count += 1
-    rate = count / (time.perf_counter() - began_s)
-    store.close()
-    return rate
 
 
 def recording(
@@ -209,20 +218,38 @@ def recording(
 
 
 def sharing(folder: Path, seconds: float) -> list[Figures]:
-    """Measure acknowledged records per second, with group commit and without."""
+    """Measure acknowledged records per second, with group commit and without, in turn."""
     found: list[Figures] = []
+    bare = ray.remote(num_cpus=0)(Bare).remote(":memory:")
+    actors = {
+        name: started(folder / f"{name}.db", most_together=together)
+        for name, together in (("grouped", 64), ("alone", 1))
+    }
+    clients = {name: BankClient(actor, PATIENT) for name, actor in actors.items()}
+    part_s = seconds / TURNS
     for records in (1, 20):
         for callers in CALLERS:
+            turns: dict[str, list[Figures]] = {name: [] for name in clients}
+            reference: list[float] = []
+            for _ in range(TURNS):
+                call = bare.commits_per_s.remote(str(folder / "reference.db"), part_s)
+                reference.append(ray.get(call))
+                for name, client in clients.items():
+                    turns[name].append(recording(client, callers, records, part_s, _nothing))
             row: Figures = {"records": records, "callers": callers}
-            row["reference"] = commits_per_s(folder, seconds / 3)
-            for name, together in (("grouped", 64), ("alone", 1)):
-                actor = started(folder / f"{name}-{records}-{callers}.db", most_together=together)
-                client = BankClient(actor, PATIENT)
-                client.pid()
-                row[name] = recording(client, callers, records, seconds, lambda: None)
-                ray.kill(actor)
+            row["reference"] = statistics.median(reference)
+            for name, figures in turns.items():
+                row[name] = {
+                    key: statistics.median(one[key] for one in figures) for key in figures[0]
+                }
             found.append(row)
+    for actor in (*actors.values(), bare):
+        ray.kill(actor)
     return found
+
+
+def _nothing() -> None:
+    pass
 
 
 def reading_while_writing(path: Path, seconds: float) -> Figures:

@@ -239,6 +239,8 @@ _WORK: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
 }
 DOMAINS = tuple(_WORK)
+#: Drawn at once.
+_CHUNK = 4_096
 _WHOM = (
     "for the northern branch", "for a new client", "for the audit", "for the weekly review",
     "for the night shift", "on behalf of sales", "for the pilot group", "for the head office",
@@ -297,22 +299,26 @@ def descriptions(count: int, seed: int) -> Iterator[Description]:
     seed : int
         From 0 to 9.
     """
-    draw = np.random.Generator(np.random.Philox(key=seed))
-    of_kind = draw.integers(0, len(KINDS), count).tolist()
-    words = draw.integers(0, 4, (count, 3)).tolist()
-    whom = draw.integers(0, len(_WHOM), count).tolist()
-    # A reference that no two share, spread so that neighbours in time don't look alike.
-    for at, (number, (verb, thing, place)) in enumerate(zip(of_kind, words, strict=True)):
-        kind = KINDS[number]
-        reference = (at * 7_368_787 + 1_234_567) % 10_000_019
-        yield Description(
-            f"{kind.verbs[verb]} {kind.things[thing]} {kind.places[place]} {_WHOM[whom[at]]},"
-            f" reference {seed}{reference:08}",
-            kind,
-        )
+    for first in range(0, count, _CHUNK):
+        some = min(_CHUNK, count - first)
+        draw = np.random.Generator(np.random.Philox(key=seed, counter=first))
+        of_kind = draw.integers(0, len(KINDS), some).tolist()
+        words = draw.integers(0, 4, (some, 3)).tolist()
+        whom = draw.integers(0, len(_WHOM), some).tolist()
+        for at, (number, (verb, thing, place)) in enumerate(zip(of_kind, words, strict=True)):
+            kind = KINDS[number]
+            # A reference that no two share, spread so that neighbours in time don't look alike.
+            reference = ((first + at) * 7_368_787 + 1_234_567) % 10_000_019
+            yield Description(
+                f"{kind.verbs[verb]} {kind.things[thing]} {kind.places[place]} {_WHOM[whom[at]]},"
+                f" reference {seed}{reference:08}",
+                kind,
+            )
 
 
-def tries(count: int, seed: int = 0, agents: int = 12) -> Iterator[Trajectory]:
+def tries(
+    count: int, seed: int = 0, agents: int = 12, first_s: int = START_S
+) -> Iterator[Trajectory]:
     """Yield one try at each of so many tasks: so many contexts, and as many patterns.
 
     Parameters
@@ -321,23 +327,25 @@ def tries(count: int, seed: int = 0, agents: int = 12) -> Iterator[Trajectory]:
     seed : int
     agents : int
         Who tried, in turn.
+    first_s : int
+        When the first outcome was known; one follows each second.
     """
-    draw = np.random.Generator(np.random.Philox(key=1_000 + seed))
     # What each approach is worth at each kind of work, in standard deviations.
-    worth = np.random.Generator(np.random.Philox(key=2)).normal(size=(len(KINDS), len(APPROACHES)))
-    taken = draw.integers(0, len(APPROACHES), count).tolist()
-    luck = draw.normal(size=count).tolist()
-    for at, (one, approach, noise) in enumerate(
-        zip(descriptions(count, seed), taken, luck, strict=True)
-    ):
-        excess = float(worth[one.kind.number, approach]) + noise
+    worth = np.random.Generator(np.random.Philox(key=20)).normal(size=(len(KINDS), len(APPROACHES)))
+    for at, one in enumerate(descriptions(count, seed)):
+        if at % _CHUNK == 0:
+            draw = np.random.Generator(np.random.Philox(key=10 + seed, counter=at))
+            taken = draw.integers(0, len(APPROACHES), _CHUNK).tolist()
+            luck = draw.normal(size=_CHUNK).tolist()
+        approach = taken[at % _CHUNK]
+        excess = float(worth[one.kind.number, approach]) + luck[at % _CHUNK]
         yield Trajectory(
             id=f"run-{seed}/{at:07}",
             agent=f"agent-{at % agents:02}",
             task_type="task",
             approach=APPROACHES[approach],
             context={"task": one.text},
-            known_at_s=START_S + at,
+            known_at_s=first_s + at,
             excess=excess,
             verdict=1 if excess > 0.25 else -1 if excess < -0.25 else 0,
             domain=one.kind.domain,

@@ -9,8 +9,10 @@ from swarm_runtime.memory.lines import try_to_json
 from swarm_runtime.memory.records import Item, Verdict
 from swarm_runtime.memory.trajectory import Trajectory
 
-__all__ = ["START_S", "make_bank", "page_tries", "write_lines"]
+__all__ = ["MIRROR", "START_S", "make_bank", "page_tries", "write_lines"]
 
+#: The pattern of the mirror.
+MIRROR = "501a8b17847fe37b"
 #: 2023-11-14 22:13:20.
 START_S = 1_700_000_000
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +17,19 @@ import typer
 
 from swarm_runtime.cli import app
 
-__all__ = ["COMMANDS", "Done", "call"]
+__all__ = ["COMMANDS", "EXAMPLES", "Done", "Run", "call", "one_try", "refused"]
 
 _SWARM: Any = typer.main.get_command(app)
 #: The commands of ``swarm bank`` by name.
 COMMANDS: dict[str, Any] = _SWARM.commands["bank"].commands
+
+
+#: Examples of the help: (command, line).
+EXAMPLES = [
+    (name, line)
+    for name, command in COMMANDS.items()
+    for line in re.findall(r"\[bold\](swarm bank .*?)\[/\]", command.epilog.replace("\\[", "["))
+]
 
 
 @dataclass(frozen=True)
@@ -51,3 +61,21 @@ def call(*arguments: str, given: bytes = b"") -> Done:
         stream.flush()
         texts.append(stream.buffer.getvalue().decode())  # type: ignore[attr-defined]
     return Done(code, *texts, error)
+
+
+#: Runs ``swarm bank``.
+Run = Callable[..., Done]
+
+
+def refused(done: Done, code: int = 2) -> str:
+    """Return the one line that says what is wrong."""
+    assert done.exit_code == code, done.stdout + done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("swarm: ")
+    return line
+
+
+def one_try(*more: str) -> list[str]:
+    needed = ["--task-type", "fetch", "--approach", "mirror", "--agent", "me"]
+    return ["record", "bank.db", *needed, "-c", "site=example.org", *more]

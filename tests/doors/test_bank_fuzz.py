@@ -23,7 +23,7 @@ import pytest
 
 from swarm_runtime.memory.lines import try_to_json
 from swarm_runtime.memory.store import SqliteStore
-from tests.banks import make_bank, page_tries
+from tests.banks import MIRROR, make_bank, page_tries
 from tests.doors.bank_files import make_bad_files, make_files
 from tests.doors.calls import COMMANDS, call
 
@@ -32,7 +32,6 @@ CALLS_OF_SOAK = 10_000
 
 #: Commands that change no bank, whatever they are given.
 ASKING = set(COMMANDS) - {"record", "revoke", "prune", "retain", "import", "restore", "vacuum"}
-MIRROR = "501a8b17847fe37b"
 
 FILES = (
     "bank.db", "backup.db", "other.db", "empty.db", "foreign.txt", "foreign.db", "truncated.db",

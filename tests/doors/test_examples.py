@@ -21,12 +21,10 @@ def test_the_endpoints_that_answer_in_time_are_found_and_the_bank_says_why(tmp_p
     assert done.returncode == 0, done.stderr
     blind, last = map(int, re.findall(r"(\d+) of", done.stdout))
     assert last > blind + 5
-    assert re.findall(r"^(.*) -> (\w+)$", done.stdout, re.MULTILINE) == [
-        ("2 kB at 03:00", "near"),
-        ("2 kB at 15:00", "near"),
-        ("900 kB at 03:00", "bulk"),
-        ("900 kB at 15:00", "far"),
-    ]
+    advice = dict(re.findall(r"^(.*) -> (\w+)$", done.stdout, re.MULTILINE))
+    # By day two of them answer a small payload in time.
+    assert advice.pop("2 kB at 15:00") in ("near", "far")
+    assert advice == {"2 kB at 03:00": "near", "900 kB at 03:00": "bulk", "900 kB at 15:00": "far"}
     assert done.stdout.count("above the benchmark in contexts like this") == 4
     asked = ["recommend", str(bank), "--task-type", "upload", "-c", "kilobytes=900", "-c", "hour=3"]
     told = call("bank", *asked, "--json")

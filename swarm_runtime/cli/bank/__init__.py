@@ -1,8 +1,8 @@
 """Commands of the memory alone: ``swarm bank ...``. Thin over ``memory.bank``.
 
 ``questions`` change nothing; ``changes`` record, revoke and forget; ``files`` keep the file safe,
-``exchange`` carries knowledge from one bank to another. ``arguments`` says what the user meant,
-``words`` what the bank answered.
+``exchange`` carries knowledge from one bank to another. ``arguments`` and
+``lookups`` say what the user meant, ``words`` what the bank answered.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from swarm_runtime.cli.bank.arguments import (
     written_to,
 )
 from swarm_runtime.cli.bank.group import app, notes
-from swarm_runtime.cli.bank.questions import pattern_named
+from swarm_runtime.cli.bank.lookups import pattern_named
 from swarm_runtime.cli.shared import AsJson, print_json, print_line, working
 from swarm_runtime.errors import ConfigError, DataError, StoreError, UserError, did_you_mean
 

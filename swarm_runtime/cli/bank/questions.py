@@ -5,7 +5,7 @@ Above: ``bank``. Below: ``memory.bank``; ``words`` prints what it answers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,7 +21,6 @@ from swarm_runtime.cli.bank.arguments import (
     TaskTypeFilter,
     bank_file,
     context_of,
-    hint,
     moment,
     names_of,
     now_s,
@@ -30,13 +29,15 @@ from swarm_runtime.cli.bank.arguments import (
     whole,
 )
 from swarm_runtime.cli.bank.group import app, notes
-from swarm_runtime.cli.shared import AsJson, print_json, remark
+from swarm_runtime.cli.bank.lookups import (
+    found_in,
+    in_space,
+    pattern_named,
+    refuse_unknown,
+    remark_on_names,
+)
+from swarm_runtime.cli.shared import AsJson, print_json
 from swarm_runtime.errors import ConfigError
-
-if TYPE_CHECKING:
-    from swarm_runtime.memory.bank import ReasoningBank
-    from swarm_runtime.memory.search import Filters, Found
-    from swarm_runtime.memory.trajectory import Context
 
 __all__ = ["audit", "dedupe", "explain", "items", "judgements", "recommend", "search", "stats"]
 
@@ -131,9 +132,9 @@ def search(
         task_type, domain, approach, minimum_confidence, minimum_usage, known_from, known_until
     )
     with opened(bank) as asked:
-        found = _found(asked, context, filters, count, diversity, as_of)
+        found = found_in(asked, context, filters, count, diversity, as_of)
         if not found:
-            _refuse_unknown(bank, asked, task_type, domain, approach)
+            refuse_unknown(bank, asked, task_type, domain, approach)
     if as_json:
         print_json(plain(found))
     else:
@@ -181,17 +182,17 @@ def recommend(
     with opened(bank) as asked:
         known = asked.approaches(task_type, domain=domain)
         if names is None and not known:
-            _refuse_unknown(bank, asked, task_type, domain, None)
+            refuse_unknown(bank, asked, task_type, domain, None)
             raise ConfigError("--candidates", None, "no approach was ever tried; name some")
         answer = asked.recommend(
             task_type,
-            _in_space(asked, context),
+            in_space(asked, context),
             names or known,
             now_s() if as_of is None else as_of,
             domain=domain,
             explain=explain,
         )
-        _remark_on_names(bank, asked, task_type, domain, names or known, known)
+        remark_on_names(bank, asked, task_type, domain, names or known, known)
     if as_json:
         print_json(plain(answer))
     else:
@@ -291,7 +292,7 @@ def items(
             minimum_similarity=minimum_similarity,
         )
         if not found:
-            _refuse_unknown(bank, asked, task_type, domain, None)
+            refuse_unknown(bank, asked, task_type, domain, None)
     if as_json:
         print_json(plain(found))
     else:
@@ -340,7 +341,7 @@ def judgements(
     with opened(bank) as asked:
         found = asked.insight.judgements(task_type=task_type, as_of_s=as_of, most=count)
         if not found:
-            _refuse_unknown(bank, asked, task_type, None, None)
+            refuse_unknown(bank, asked, task_type, None, None)
     if as_json:
         print_json(plain(found))
     else:
@@ -367,7 +368,7 @@ def dedupe(
     with opened(bank) as asked:
         patterns = {one.id: one for one in asked.patterns(task_type, as_of=as_of)}
         if not patterns:
-            _refuse_unknown(bank, asked, task_type, None, None)
+            refuse_unknown(bank, asked, task_type, None, None)
         groups = [
             ids
             for ids in asked.insight.duplicates(as_of_s=as_of)
@@ -382,132 +383,3 @@ def dedupe(
         print_json({"groups": plain(groups), "contradictions": plain(contradictions)})
     else:
         words.print_duplicates(groups, contradictions, patterns)
-
-
-# --- names and contexts --------------------------------------------------------------------------
-
-
-def pattern_named(bank: ReasoningBank, given: str, as_of_s: int | None) -> str:
-    """Return the id of the pattern that an id, or its beginning, names.
-
-    Raises
-    ------
-    ConfigError
-        If there is none, or several.
-    """
-    try:
-        return bank.explain(given, as_of=as_of_s, most=0).pattern.id
-    except ConfigError:
-        ids = [one.id for one in bank.patterns(as_of=as_of_s)]
-    near = [one for one in ids if given and one.startswith(given.lower())]
-    if len(near) == 1:
-        return near[0]
-    if near:
-        raise ConfigError(
-            "PATTERN", given, f"{len(near)} patterns begin with it, e.g. {near[0]} and {near[1]}"
-        )
-    raise ConfigError(
-        "PATTERN", given, f"nothing is known of a pattern of this id.{hint(given, ids)}"
-    )
-
-
-def _found(
-    bank: ReasoningBank,
-    context: Context | None,
-    filters: Filters,
-    count: int,
-    diversity: float | None,
-    as_of_s: int | None,
-) -> list[Found]:
-    """Return patterns of open contexts and of the declared space, whichever are asked about."""
-    from swarm_runtime.memory.cell_search import in_words, search_cells
-
-    space = bank.space
-    features = {one.name for one in space.features} if space is not None else set()
-    found: list[Found] = []
-    if space is not None and (context is None or features & context.keys()):
-        found = search_cells(bank.patterns(as_of=as_of_s), space, context or {}, filters, count)
-        if context is not None:
-            return found
-    found += bank.search(
-        context,
-        task_type=filters.task_type,
-        domain=filters.domain,
-        approach=filters.approach,
-        minimum_confidence=filters.minimum_confidence,
-        minimum_usage=filters.minimum_usage,
-        known_from_s=filters.known_from_s,
-        known_until_s=filters.known_until_s,
-        count=count,
-        diversity=diversity,
-        as_of=as_of_s,
-    )
-    if not found and space is not None and context:
-        # What is no feature of the space was most likely meant to be one.
-        in_words(context, space)
-    if context is None:
-        found.sort(key=lambda one: (-one.confidence.value, one.pattern.id))
-    return found[:count]
-
-
-def _in_space(bank: ReasoningBank, context: dict[str, float | str]) -> Context:
-    """Return a context as the bank's space wants it: words of its features as numbers."""
-    from swarm_runtime.memory.cell_search import in_numbers
-
-    space = bank.space
-    if space is None:
-        return context
-    missing = sorted({one.name for one in space.features} - context.keys())
-    if missing and len(missing) < len(space.features):
-        raise ConfigError(
-            "--context",
-            ", ".join(sorted(context)),
-            f"the bank's space also has {', '.join(missing)}; name all of its features",
-        )
-    return in_numbers(context, space)
-
-
-def _refuse_unknown(
-    bank: str,
-    asked: ReasoningBank,
-    task_type: str | None,
-    domain: str | None,
-    approach: str | None,
-) -> None:
-    """Raise ConfigError where nothing was found because a name was never recorded."""
-    from swarm_runtime.memory.overview import names_in
-
-    names = names_in(bank_file(bank))
-    for option, value, known in (
-        ("--task-type", task_type, names.task_types),
-        ("--domain", domain, names.domains),
-    ):
-        if value is not None and known and value not in known:
-            raise ConfigError(option, value, f"nothing is recorded of it.{hint(value, known)}")
-    if approach is not None:
-        wanted = names.task_types if task_type is None else (task_type,)
-        known = tuple(sorted({one for kind in wanted for one in asked.approaches(kind)}))
-        if known and approach not in known:
-            raise ConfigError(
-                "--approach", approach, f"nothing is recorded of it.{hint(approach, known)}"
-            )
-
-
-def _remark_on_names(
-    bank: str,
-    asked: ReasoningBank,
-    task_type: str,
-    domain: str | None,
-    candidates: list[str],
-    known: list[str],
-) -> None:
-    """Say which names were never recorded: a cold start, or a mistake."""
-    if not known:
-        try:
-            _refuse_unknown(bank, asked, task_type, domain, None)
-        except ConfigError as problem:
-            remark(str(problem))
-        return
-    for name in candidates:
-        if name not in known:
-            remark(f"--candidates: nothing is recorded of {name!r}.{hint(name, known)}")
