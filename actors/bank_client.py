@@ -21,15 +21,15 @@ from swarm_runtime.config import FaultSettings
 from swarm_runtime.core.knowledge import Sealed, View
 from swarm_runtime.core.lessons import Lesson
 from swarm_runtime.errors import DegradedError
-from swarm_runtime.memory.deltas import Reply, Request
-from swarm_runtime.memory.group_store import Batch
-from swarm_runtime.memory.judgements import Judgement
-from swarm_runtime.memory.patterns import Explanation, Pattern
-from swarm_runtime.memory.recommendation import Recommendation
-from swarm_runtime.memory.records import ALWAYS, Annotation, TargetKind, Tombstone
-from swarm_runtime.memory.search import Found
-from swarm_runtime.memory.shelf import FoundItem
-from swarm_runtime.memory.trajectory import Context, Trajectory
+from swarm_runtime.memory.choice.recommendation import Recommendation
+from swarm_runtime.memory.log.deltas import Reply, Request
+from swarm_runtime.memory.log.group_store import Batch
+from swarm_runtime.memory.records.annotations import ALWAYS, Annotation, TargetKind, Tombstone
+from swarm_runtime.memory.records.trajectory import Context, Trajectory
+from swarm_runtime.memory.state.judgements import Judgement
+from swarm_runtime.memory.state.patterns import Explanation, Pattern
+from swarm_runtime.memory.state.search import Found
+from swarm_runtime.memory.state.shelf import FoundItem
 from swarm_runtime.memory.upkeep import Audit
 
 __all__ = ["BankClient", "remote_bank"]

@@ -16,9 +16,9 @@ from pathlib import Path
 from actors.lanes import Lane
 from swarm_runtime.config import UpkeepSettings
 from swarm_runtime.errors import SwarmError
-from swarm_runtime.memory.backups import backups_in
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.backups import backups_in
+from swarm_runtime.memory.log.store import SqliteStore
 
 __all__ = ["Keeper", "Reader"]
 

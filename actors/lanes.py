@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from swarm_runtime.errors import StoreError
-from swarm_runtime.memory.group_store import Batch, GroupStore
+from swarm_runtime.memory.log.group_store import Batch, GroupStore
 
 __all__ = ["Commits", "Committer", "Lane"]
 

@@ -36,21 +36,21 @@ from swarm_runtime.core.lessons import Lesson
 from swarm_runtime.errors import ConfigError, StoreError
 from swarm_runtime.machines.context import market_space
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.deltas import Reply, Request
-from swarm_runtime.memory.group_store import Batch, GroupStore
-from swarm_runtime.memory.judgements import Judgement
-from swarm_runtime.memory.log import ExperienceStore
-from swarm_runtime.memory.pattern import ContextSpace
-from swarm_runtime.memory.patterns import Explanation, Pattern
-from swarm_runtime.memory.recommendation import Recommendation
-from swarm_runtime.memory.records import ALWAYS, Annotation, TargetKind, Tombstone
-from swarm_runtime.memory.replica import Replica
-from swarm_runtime.memory.search import Found
-from swarm_runtime.memory.shelf import FoundItem
-from swarm_runtime.memory.sqlite_files import MEMORY
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.tables import Embeds
-from swarm_runtime.memory.trajectory import Context, Trajectory
+from swarm_runtime.memory.choice.recommendation import Recommendation
+from swarm_runtime.memory.log.deltas import Reply, Request
+from swarm_runtime.memory.log.files import MEMORY
+from swarm_runtime.memory.log.group_store import Batch, GroupStore
+from swarm_runtime.memory.log.protocol import ExperienceStore
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.annotations import ALWAYS, Annotation, TargetKind, Tombstone
+from swarm_runtime.memory.records.pattern import ContextSpace
+from swarm_runtime.memory.records.trajectory import Context, Trajectory
+from swarm_runtime.memory.state.judgements import Judgement
+from swarm_runtime.memory.state.patterns import Explanation, Pattern
+from swarm_runtime.memory.state.search import Found
+from swarm_runtime.memory.state.shelf import FoundItem
+from swarm_runtime.memory.state.tables import Embeds
+from swarm_runtime.memory.travel.replica import Replica
 from swarm_runtime.memory.upkeep import Audit
 
 __all__ = ["BankActor", "Question", "Service"]

@@ -46,7 +46,7 @@ from rich.table import Table
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.trajectory import Context, Trajectory
+from swarm_runtime.memory.records.trajectory import Context, Trajectory
 
 __all__ = ["DATA_SETS", "Examples", "Outcome", "play"]
 

@@ -1,7 +1,7 @@
 """The report's table of bank operations (4.1), row by row: the whole bank, as its users call it.
 
-Beside it stand the original (agentic-flow 2.1.3 in Node, in the same run where it is installed; else
-what was measured of it earlier), bare references (one fsynced commit of the same bytes in SQLite,
+Beside it stand the original (agentic-flow 2.1.3 in Node, in the same run where it is installed;
+else what was measured of it earlier), bare references (one fsynced commit of the same bytes in SQLite,
 an exact scan in NumPy, FAISS's flat index) and vector stores of others. Neither references nor
 peers embed a text, count outcomes, stand at a moment or say why: they show what speed is possible.
 
@@ -159,7 +159,7 @@ def _queries(found: dict[str, Any], theirs: dict[str, float], count: int) -> lis
                 target += f", {TIMES_THE_ORIGINAL:g}×"
                 kept = kept and shown / ours >= TIMES_THE_ORIGINAL
         return Line(what, ours, high_ms(taken[key]), original=shown, reference=reference,
-                    report=REPORT_MS[row] if row in REPORT_MS else None,
+                    report=REPORT_MS.get(row),
                     target=target, kept=kept)  # fmt: skip
 
     if "retrieve" in found:

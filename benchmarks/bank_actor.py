@@ -35,11 +35,11 @@ from actors.bank_client import BankClient, remote_bank
 from actors.cluster import connected
 from actors.reasoning_bank import Question
 from swarm_runtime.config import FaultSettings, MemorySettings
-from swarm_runtime.memory.anti_entropy import reconcile
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.replica import Replica
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.trajectory import Trajectory
+from swarm_runtime.memory.travel.anti_entropy import reconcile
+from swarm_runtime.memory.travel.replica import Replica
 
 #: The report's number of patterns, and larger ones.
 SIZES = (2_431, 10_000, 100_000)

@@ -28,8 +28,8 @@ import psutil
 from benchmarks.store import bare, commit
 from benchmarks.tasks import APPROACHES, DOMAINS, START_S, descriptions, tries
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.embedding import Embedder
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.records.trajectory import Trajectory
+from swarm_runtime.memory.vectors.embedding import Embedder
 
 __all__ = ["DIMENSION", "ROWS", "K", "measured"]
 

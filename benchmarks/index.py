@@ -40,8 +40,8 @@ from rich.table import Table
 
 from benchmarks.index_peers import DESIGNS, PEERS, Filter, Peer, missing
 from benchmarks.texts import sentences
-from swarm_runtime.memory.embedding import Embedder
-from swarm_runtime.memory.vector_index import VectorIndex
+from swarm_runtime.memory.vectors.embedding import Embedder
+from swarm_runtime.memory.vectors.index import VectorIndex
 
 DIMENSION, NEAREST, ASKED, CHUNK = 1024, 10, 200, 8_192
 Matrix = npt.NDArray[np.float32]

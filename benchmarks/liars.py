@@ -41,8 +41,8 @@ from rich.table import Table
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.trajectory import Context, Trajectory
-from swarm_runtime.memory.trust import FULL_LEVEL
+from swarm_runtime.memory.records.trajectory import Context, Trajectory
+from swarm_runtime.memory.trust.agents import FULL_LEVEL
 
 __all__ = ["CASES", "Case", "Outcome", "play"]
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.peers import PEERS
 from benchmarks.tasks import DOMAINS, descriptions, tries
-from swarm_runtime.memory.embedding import Embedder
+from swarm_runtime.memory.vectors.embedding import Embedder
 
 __all__ = ["original", "peers"]
 

@@ -27,9 +27,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from swarm_runtime.memory.log import Position
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.log.protocol import Position
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.trajectory import Trajectory
 
 START_S = 1_700_000_000
 #: What the report's patterns took, with their vectors of 4,096 bytes; SPEC's budget for ours.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.records.trajectory import Trajectory
 
 __all__ = ["APPROACHES", "DOMAINS", "KINDS", "START_S", "Description", "descriptions", "tries"]
 

@@ -27,15 +27,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from swarm_runtime.memory.anti_entropy import reconcile
-from swarm_runtime.memory.bundle import Header
-from swarm_runtime.memory.bundle_file import read_bundle, write_bundle
-from swarm_runtime.memory.import_export import contents_of, import_bundle
-from swarm_runtime.memory.pseudonyms import Anonymity, anonymised
-from swarm_runtime.memory.replica import Replica
-from swarm_runtime.memory.signing import generate_key, read_key
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.trajectory import Trajectory
+from swarm_runtime.memory.travel.anti_entropy import reconcile
+from swarm_runtime.memory.travel.bundle import Header
+from swarm_runtime.memory.travel.bundle_file import read_bundle, write_bundle
+from swarm_runtime.memory.travel.import_export import contents_of, import_bundle
+from swarm_runtime.memory.travel.pseudonyms import Anonymity, anonymised
+from swarm_runtime.memory.travel.replica import Replica
+from swarm_runtime.memory.travel.signing import generate_key, read_key
 
 _LACKING = (0, 1, 10, 100, 1_000)
 _HOUR_S = 3_600

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from swarm_runtime.config import load as load_settings
     from swarm_runtime.errors import SwarmError
     from swarm_runtime.memory.bank import ReasoningBank
-    from swarm_runtime.memory.trajectory import Trajectory
+    from swarm_runtime.memory.records.trajectory import Trajectory
     from swarm_runtime.trading.bars import Bars
     from swarm_runtime.trading.strategies import Strategy
 
@@ -47,7 +47,7 @@ _HOMES = {
     "Settings": ("swarm_runtime.config", "Settings"),
     "Strategy": ("swarm_runtime.trading.strategies", "Strategy"),
     "SwarmError": ("swarm_runtime.errors", "SwarmError"),
-    "Trajectory": ("swarm_runtime.memory.trajectory", "Trajectory"),
+    "Trajectory": ("swarm_runtime.memory.records.trajectory", "Trajectory"),
     "check_strategy": ("swarm_runtime.api", "check_strategy"),
     "load_settings": ("swarm_runtime.config", "load"),
     "resume": ("swarm_runtime.api", "resume"),

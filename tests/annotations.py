@@ -6,7 +6,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from swarm_runtime.memory.records import Annotation, Item, Link, Tombstone, Usage, Verdict
+from swarm_runtime.memory.records.annotations import (
+    Annotation,
+    Item,
+    Link,
+    Tombstone,
+    Usage,
+    Verdict,
+)
 from tests.experiences import DAY_S
 
 __all__ = ["TEXTS", "annotations", "item", "link", "tombstone", "usage", "verdict"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.lines import try_to_json
-from swarm_runtime.memory.records import Item, Verdict
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.records.annotations import Item, Verdict
+from swarm_runtime.memory.records.lines import try_to_json
+from swarm_runtime.memory.records.trajectory import Trajectory
 
 __all__ = ["MIRROR", "START_S", "make_bank", "page_tries", "write_lines"]
 

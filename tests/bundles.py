@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from swarm_runtime.core.codec import encode
-from swarm_runtime.memory.bundle import MAGIC, Contents, Header, frame, pack
-from swarm_runtime.memory.bundle_file import read_bundle
-from swarm_runtime.memory.bundle_reading import outline
-from swarm_runtime.memory.pattern import space_to_json
+from swarm_runtime.memory.records.pattern import space_to_json
+from swarm_runtime.memory.travel.bundle import MAGIC, Contents, Header, frame, pack
+from swarm_runtime.memory.travel.bundle_file import read_bundle
+from swarm_runtime.memory.travel.bundle_reading import outline
 from tests.annotations import item, link, tombstone, usage, verdict
 from tests.experiences import DAY_S, SPACE, random_experience, trajectory
 

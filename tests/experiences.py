@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
-from swarm_runtime.memory.pattern import ContextSpace, FeatureBins
-from swarm_runtime.memory.ranking import Reason, explore
-from swarm_runtime.memory.safla import analyse, observe
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.choice.ranking import Reason, explore
+from swarm_runtime.memory.choice.safla import analyse, observe
+from swarm_runtime.memory.records.pattern import ContextSpace, FeatureBins
+from swarm_runtime.memory.records.trajectory import Trajectory
 
 __all__ = ["DAY_S", "SPACE", "experience", "histories", "random_experience", "trajectory"]
 

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Sequence
 
 from swarm_runtime.core.knowledge import Sealed, View
-from swarm_runtime.memory.deltas import Packet
-from swarm_runtime.memory.log import Position
-from swarm_runtime.memory.records import Annotation
-from swarm_runtime.memory.seal_index import Seal
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.log.deltas import Packet
+from swarm_runtime.memory.log.protocol import Position
+from swarm_runtime.memory.log.seal_index import Seal
+from swarm_runtime.memory.records.annotations import Annotation
+from swarm_runtime.memory.records.trajectory import Trajectory
 
 __all__ = ["DictLog", "kind_of"]
 

@@ -33,9 +33,8 @@ from swarm_runtime.core.messages import (
 from swarm_runtime.core.randomness import Purpose, draws
 from swarm_runtime.core.topology import Delta, Topology
 from swarm_runtime.judging import outcome
-from swarm_runtime.memory import safla
-from swarm_runtime.memory.pattern import ContextSpace
-from swarm_runtime.memory.ranking import (
+from swarm_runtime.memory.choice import safla
+from swarm_runtime.memory.choice.ranking import (
     EVIDENCE,
     Choice,
     Reason,
@@ -43,6 +42,7 @@ from swarm_runtime.memory.ranking import (
     explore,
     recency_table,
 )
+from swarm_runtime.memory.records.pattern import ContextSpace
 
 __all__ = ["Agent", "AgentSpec", "Learning"]
 
@@ -94,7 +94,7 @@ class Learning:
     @classmethod
     def of(cls, settings: MemorySettings, space: ContextSpace) -> Learning:
         """Return what these settings and this space imply."""
-        from swarm_runtime.memory.embedding import cell_similarity
+        from swarm_runtime.memory.vectors.embedding import cell_similarity
 
         return cls(settings, space, cell_similarity(space), recency_table(settings.half_life_days))
 

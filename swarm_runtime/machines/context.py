@@ -6,7 +6,7 @@ no market.
 
 from __future__ import annotations
 
-from swarm_runtime.memory.pattern import ContextSpace, FeatureBins
+from swarm_runtime.memory.records.pattern import ContextSpace, FeatureBins
 from swarm_runtime.trading.features import FEATURES
 
 __all__ = ["market_space"]

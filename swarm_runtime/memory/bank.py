@@ -36,27 +36,27 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience, Sealed, View
 from swarm_runtime.core.lessons import Lesson, lesson_of
 from swarm_runtime.errors import ConfigError
-from swarm_runtime.memory.credit import NOTHING_KNOWN, Uplift, chance_to_give
-from swarm_runtime.memory.derived import Derived
-from swarm_runtime.memory.embedding import Embedder
+from swarm_runtime.memory.choice.policies import AGENTS_POLICY, Question, policy_named
+from swarm_runtime.memory.choice.ranking import Statistics, recency_table
+from swarm_runtime.memory.choice.recommendation import Recommendation, answered
+from swarm_runtime.memory.choice.safla import adapt
 from swarm_runtime.memory.exchange import Exchange
 from swarm_runtime.memory.insight import Insight
-from swarm_runtime.memory.log import SPACE, ExperienceStore
-from swarm_runtime.memory.pattern import ContextSpace, space_from_json, space_to_json
-from swarm_runtime.memory.patterns import Explanation, Pattern
-from swarm_runtime.memory.policies import AGENTS_POLICY, Question, policy_named
-from swarm_runtime.memory.ranking import Statistics, recency_table
-from swarm_runtime.memory.recommendation import Recommendation, answered
-from swarm_runtime.memory.records import ALWAYS, Annotation, TargetKind, Tombstone
-from swarm_runtime.memory.safla import adapt
-from swarm_runtime.memory.search import Filters, Found
-from swarm_runtime.memory.shelf import FoundItem
-from swarm_runtime.memory.snapshots import Snapshots
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.tables import Embeds
-from swarm_runtime.memory.trajectory import Context, Trajectory
+from swarm_runtime.memory.log.protocol import SPACE, ExperienceStore
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.annotations import ALWAYS, Annotation, TargetKind, Tombstone
+from swarm_runtime.memory.records.pattern import ContextSpace, space_from_json, space_to_json
+from swarm_runtime.memory.records.trajectory import Context, Trajectory
+from swarm_runtime.memory.state.derived import Derived
+from swarm_runtime.memory.state.patterns import Explanation, Pattern
+from swarm_runtime.memory.state.search import Filters, Found
+from swarm_runtime.memory.state.shelf import FoundItem
+from swarm_runtime.memory.state.snapshots import Snapshots
+from swarm_runtime.memory.state.tables import Embeds
+from swarm_runtime.memory.trust.credit import NOTHING_KNOWN, Uplift, chance_to_give
 from swarm_runtime.memory.upkeep import Upkeep
-from swarm_runtime.memory.vector_index import VectorIndex
+from swarm_runtime.memory.vectors.embedding import Embedder
+from swarm_runtime.memory.vectors.index import VectorIndex
 
 __all__ = ["ReasoningBank"]
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from swarm_runtime.memory.anti_entropy import Exchanged, reconcile
-from swarm_runtime.memory.bundle import Header
-from swarm_runtime.memory.bundle_file import read_bundle, write_bundle
-from swarm_runtime.memory.deltas import Reply, Request
-from swarm_runtime.memory.import_export import Imported, contents_of, import_bundle
-from swarm_runtime.memory.log import SPACE
-from swarm_runtime.memory.pattern import space_from_json
-from swarm_runtime.memory.pseudonyms import Anonymity, anonymised, anonymised_header
-from swarm_runtime.memory.replica import Replica
-from swarm_runtime.memory.signing import SigningKey
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.deltas import Reply, Request
+from swarm_runtime.memory.log.protocol import SPACE
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.pattern import space_from_json
+from swarm_runtime.memory.travel.anti_entropy import Exchanged, reconcile
+from swarm_runtime.memory.travel.bundle import Header
+from swarm_runtime.memory.travel.bundle_file import read_bundle, write_bundle
+from swarm_runtime.memory.travel.import_export import Imported, contents_of, import_bundle
+from swarm_runtime.memory.travel.pseudonyms import Anonymity, anonymised, anonymised_header
+from swarm_runtime.memory.travel.replica import Replica
+from swarm_runtime.memory.travel.signing import SigningKey
 
 __all__ = ["Exchange", "Exported"]
 

@@ -12,17 +12,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from swarm_runtime.errors import ConfigError
-from swarm_runtime.memory.credit import Uplift, recommendation_uplift, target_uplifts, worth
-from swarm_runtime.memory.derived import Derived
-from swarm_runtime.memory.distil import Distilled, distil
-from swarm_runtime.memory.generalise import recurring_words
-from swarm_runtime.memory.judgements import Judgement, judgements
-from swarm_runtime.memory.links import PatternColumns, Related, grouped, recorded, related
-from swarm_runtime.memory.log import ExperienceStore
-from swarm_runtime.memory.records import Item, Link, Usage
-from swarm_runtime.memory.standing import intervals
-from swarm_runtime.memory.trajectory import Trajectory
-from swarm_runtime.memory.trust import Doubt
+from swarm_runtime.memory.distilling.distil import Distilled, distil
+from swarm_runtime.memory.distilling.generalise import recurring_words
+from swarm_runtime.memory.distilling.links import (
+    PatternColumns,
+    Related,
+    grouped,
+    recorded,
+    related,
+)
+from swarm_runtime.memory.log.protocol import ExperienceStore
+from swarm_runtime.memory.records.annotations import Item, Link, Usage
+from swarm_runtime.memory.records.trajectory import Trajectory
+from swarm_runtime.memory.state.derived import Derived
+from swarm_runtime.memory.state.judgements import Judgement, judgements
+from swarm_runtime.memory.state.standing import intervals
+from swarm_runtime.memory.trust.agents import Doubt
+from swarm_runtime.memory.trust.credit import Uplift, recommendation_uplift, target_uplifts, worth
 
 __all__ = ["Insight"]
 

@@ -14,8 +14,8 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from swarm_runtime.memory.recommendation import Confidence
-from swarm_runtime.memory.records import Item, Link, Tombstone
+from swarm_runtime.memory.choice.recommendation import Confidence
+from swarm_runtime.memory.records.annotations import Item, Link, Tombstone
 
 __all__ = ["plain"]
 

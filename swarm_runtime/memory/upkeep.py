@@ -14,10 +14,10 @@ import numpy as np
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.errors import StoreError
-from swarm_runtime.memory.catalogue import Catalogue
-from swarm_runtime.memory.derived import Derived
-from swarm_runtime.memory.log import ExperienceStore, Progress
-from swarm_runtime.memory.snapshot import freeze
+from swarm_runtime.memory.log.protocol import ExperienceStore, Progress
+from swarm_runtime.memory.state.catalogue import Catalogue
+from swarm_runtime.memory.state.derived import Derived
+from swarm_runtime.memory.state.snapshot import freeze
 
 __all__ = ["Audit", "Checked", "Pruned", "Upkeep"]
 

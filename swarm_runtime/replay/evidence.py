@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swarm_runtime.core.knowledge import REWARD_SCALE, Experience
-from swarm_runtime.memory.pattern import ContextSpace, pattern_id
-from swarm_runtime.memory.ranking import EVIDENCE, Reason
+from swarm_runtime.memory.choice.ranking import EVIDENCE, Reason
+from swarm_runtime.memory.records.pattern import ContextSpace, pattern_id
 
 __all__ = ["patterns_that_mattered"]
 

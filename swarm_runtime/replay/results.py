@@ -14,7 +14,7 @@ from typing import Any
 from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.machines.context import market_space
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.ranking import EVIDENCE, Reason
+from swarm_runtime.memory.choice.ranking import EVIDENCE, Reason
 from swarm_runtime.replay.assemble import arm_series
 from swarm_runtime.replay.evidence import patterns_that_mattered
 from swarm_runtime.replay.journal import Journal

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swarm_runtime.memory.ranking import Reason
+from swarm_runtime.memory.choice.ranking import Reason
 from swarm_runtime.report.series import AgentSeries, ArmSeries
 from swarm_runtime.report.summary import swarm_cents, walk_forward_start
 

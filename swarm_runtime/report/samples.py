@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from swarm_runtime.memory.ranking import Reason
+from swarm_runtime.memory.choice.ranking import Reason
 from swarm_runtime.report.curves import drawdown, spread
 from swarm_runtime.report.markup import Cell, table, text
 from swarm_runtime.report.series import AgentSeries, ArmSeries

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from swarm_runtime.memory.ranking import CONFIDENCE_WEIGHTS
+from swarm_runtime.memory.choice.ranking import CONFIDENCE_WEIGHTS
 
 __all__ = [
     "ARM_WORDS",

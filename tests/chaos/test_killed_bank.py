@@ -20,8 +20,8 @@ from actors.bank_client import BankClient, remote_bank
 from actors.reasoning_bank import Question
 from swarm_runtime.config import FaultSettings, MemorySettings
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.group_store import Batch
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.group_store import Batch
+from swarm_runtime.memory.log.store import SqliteStore
 from tests.annotations import verdict
 from tests.experiences import SPACE, experience, trajectory
 

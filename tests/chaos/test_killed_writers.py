@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swarm_runtime.memory.backups import backups_in
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.log.backups import backups_in
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.trajectory import Trajectory
 from tests.annotations import usage, verdict
 from tests.experiences import experience, trajectory
 

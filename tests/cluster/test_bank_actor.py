@@ -20,8 +20,8 @@ from actors.bank_client import BankClient, remote_bank
 from actors.reasoning_bank import BankActor, Question
 from swarm_runtime.config import FaultSettings, MemorySettings
 from swarm_runtime.errors import DegradedError, StoreError
-from swarm_runtime.memory.group_store import Batch
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.group_store import Batch
+from swarm_runtime.memory.log.store import SqliteStore
 from tests.experiences import SPACE, experience, trajectory
 
 pytestmark = pytest.mark.cluster
@@ -190,7 +190,7 @@ from pathlib import Path
 from actors.cluster import connected
 from actors.bank_client import BankClient, remote_bank
 from swarm_runtime.config import FaultSettings, MemorySettings
-from swarm_runtime.memory.group_store import Batch
+from swarm_runtime.memory.log.group_store import Batch
 from tests.annotations import verdict
 from tests.experiences import SPACE, experience, trajectory
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from swarm_runtime.errors import RunFolderError, StoreError
-from swarm_runtime.memory.backups import backups_in
-from swarm_runtime.memory.log import Position
-from swarm_runtime.memory.migrations import FORMAT
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.log.backups import backups_in
+from swarm_runtime.memory.log.migrations import FORMAT
+from swarm_runtime.memory.log.protocol import Position
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.trajectory import Trajectory
 from tests.annotations import item, usage, verdict
 from tests.experiences import experience, trajectory
 

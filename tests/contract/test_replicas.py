@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm_runtime.memory.anti_entropy import reconcile
-from swarm_runtime.memory.bundle import Contents
-from swarm_runtime.memory.log import Position
-from swarm_runtime.memory.replica import Replica
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.protocol import Position
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.travel.anti_entropy import reconcile
+from swarm_runtime.memory.travel.bundle import Contents
+from swarm_runtime.memory.travel.replica import Replica
 from tests.annotations import annotations, item, tombstone, usage, verdict
 from tests.bundles import contents
 from tests.experiences import DAY_S, experience, trajectory

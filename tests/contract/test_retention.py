@@ -15,13 +15,19 @@ from hypothesis import strategies as st
 
 from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.errors import StoreError
-from swarm_runtime.memory.contexts import ContextReader
-from swarm_runtime.memory.filing import pattern_number, pattern_of
-from swarm_runtime.memory.log import SPACE, ExperienceStore, FoldedRow, FoldedUsage, Position
-from swarm_runtime.memory.pattern import pattern_id, space_to_json
-from swarm_runtime.memory.records import Annotation, Item, Tombstone, Usage, Verdict
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.log.filing import pattern_number, pattern_of
+from swarm_runtime.memory.log.protocol import (
+    SPACE,
+    ExperienceStore,
+    FoldedRow,
+    FoldedUsage,
+    Position,
+)
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.annotations import Annotation, Item, Tombstone, Usage, Verdict
+from swarm_runtime.memory.records.contexts import ContextReader
+from swarm_runtime.memory.records.pattern import pattern_id, space_to_json
+from swarm_runtime.memory.records.trajectory import Trajectory
 from tests.annotations import item, link, tombstone, usage, verdict
 from tests.experiences import SPACE as GRID
 from tests.experiences import experience, trajectory

@@ -15,13 +15,13 @@ import pytest
 
 from swarm_runtime.errors import RunFolderError, StoreError
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.filing import Filing
-from swarm_runtime.memory.log import SPACE
-from swarm_runtime.memory.migrations import FORMAT
-from swarm_runtime.memory.pattern import space_to_json
-from swarm_runtime.memory.sqlite_files import explained
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.log.files import explained
+from swarm_runtime.memory.log.filing import Filing
+from swarm_runtime.memory.log.migrations import FORMAT
+from swarm_runtime.memory.log.protocol import SPACE
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.pattern import space_to_json
+from swarm_runtime.memory.records.trajectory import Trajectory
 from tests.annotations import verdict
 from tests.experiences import DAY_S, random_experience, trajectory
 from tests.experiences import SPACE as GRID
@@ -30,7 +30,7 @@ from tests.experiences import SPACE as GRID
 #: (named by its second argument) and says after each that it is recorded.
 WRITER = """
 import sys
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.store import SqliteStore
 from tests.experiences import experience, trajectory
 path, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 store = SqliteStore(path)
@@ -302,7 +302,7 @@ def test_a_writer_that_waited_long_enough_says_so(path: Path) -> None:
 FULL_DISK = """
 import resource, signal, sys
 from swarm_runtime.errors import StoreError
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.store import SqliteStore
 from tests.experiences import trajectory
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = SqliteStore(sys.argv[1])

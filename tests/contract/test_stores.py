@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from swarm_runtime.core.knowledge import Experience, Sealed
 from swarm_runtime.errors import StoreError
-from swarm_runtime.memory.log import SPACE, ExperienceStore, Position, Record
-from swarm_runtime.memory.pattern import pattern_id, space_to_json
-from swarm_runtime.memory.records import ANNOTATIONS, Annotation
-from swarm_runtime.memory.seal_index import Seal
-from swarm_runtime.memory.store import SqliteStore
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.log.protocol import SPACE, ExperienceStore, Position, Record
+from swarm_runtime.memory.log.seal_index import Seal
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.annotations import ANNOTATIONS, Annotation
+from swarm_runtime.memory.records.pattern import pattern_id, space_to_json
+from swarm_runtime.memory.records.trajectory import Trajectory
 from tests.annotations import annotations, item, link, tombstone, usage, verdict
 from tests.experiences import (
     DAY_S,

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.lines import try_to_json
+from swarm_runtime.memory.records.lines import try_to_json
 from tests.banks import MIRROR, START_S, page_tries
 from tests.doors.bank_files import make_bad_files
 from tests.doors.calls import COMMANDS, EXAMPLES, Run, one_try, refused

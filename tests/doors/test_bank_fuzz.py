@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from swarm_runtime.memory.lines import try_to_json
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.lines import try_to_json
 from tests.banks import MIRROR, make_bank, page_tries
 from tests.doors.bank_files import make_bad_files, make_files
 from tests.doors.calls import COMMANDS, call

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from benchmarks.liars import CASES, Outcome, play
-from swarm_runtime.memory.trust import FULL_LEVEL
+from swarm_runtime.memory.trust.agents import FULL_LEVEL
 
 HONEST = [name for name, case in CASES.items() if not case.liars]
 

@@ -194,7 +194,7 @@ def context_of(
     if text is not None:
         given.append(("--text", "query", text))
     if as_json is not None:
-        from swarm_runtime.memory.lines import object_from_json
+        from swarm_runtime.memory.records.lines import object_from_json
 
         try:
             values = object_from_json(as_json)
@@ -210,7 +210,7 @@ def context_of(
 
 
 def _checked(context: dict[str, Any]) -> dict[str, float | str]:
-    from swarm_runtime.memory.trajectory import checked_context
+    from swarm_runtime.memory.records.trajectory import checked_context
 
     try:
         return checked_context(context)
@@ -315,7 +315,7 @@ def written_to(given: str, *, make: bool = False) -> Iterator[ReasoningBank]:
     """Open a bank to change it, when nobody else writes to it; ``make``: or make one."""
     path = bank_file(given, make=make)
     from swarm_runtime.memory.bank import ReasoningBank
-    from swarm_runtime.memory.turns import await_turn
+    from swarm_runtime.memory.log.turns import await_turn
 
     settings = settings_of(given)
     if path.exists():

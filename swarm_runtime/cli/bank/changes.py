@@ -39,8 +39,8 @@ from swarm_runtime.errors import ConfigError, DataError, StoreError, UserError, 
 
 if TYPE_CHECKING:
     from swarm_runtime.memory.bank import ReasoningBank
-    from swarm_runtime.memory.lines import Line
-    from swarm_runtime.memory.trajectory import Trajectory
+    from swarm_runtime.memory.records.lines import Line
+    from swarm_runtime.memory.records.trajectory import Trajectory
 
 __all__ = ["prune", "record", "retain", "revoke"]
 
@@ -241,7 +241,7 @@ def revoke(
     It stays in the log, and everybody who has the file open obeys from the next answer on.
     """
     from swarm_runtime.memory.plain import plain
-    from swarm_runtime.memory.records import ALWAYS, TargetKind, Tombstone
+    from swarm_runtime.memory.records.annotations import ALWAYS, TargetKind, Tombstone
 
     kinds: tuple[Any, ...] = get_args(TargetKind)
     if kind not in kinds:
@@ -354,7 +354,7 @@ def retain(
 ) -> None:
     """Fold old tries into the statistics of their patterns; a dry run without --yes."""
     from swarm_runtime.cli.bank.arguments import settings_of
-    from swarm_runtime.memory.overview import known_by
+    from swarm_runtime.memory.log.overview import known_by
 
     path = bank_file(bank)
     age_days = settings_of(bank).upkeep.retention_days if days is None else days
@@ -383,7 +383,7 @@ _LONGEST_DAYS = 1_000_000
 
 
 def _one_try(**values: Any) -> Trajectory:
-    from swarm_runtime.memory.trajectory import Trajectory
+    from swarm_runtime.memory.records.trajectory import Trajectory
 
     try:
         return Trajectory(**values)
@@ -393,7 +393,7 @@ def _one_try(**values: Any) -> Trajectory:
 
 def _lines(file: str) -> list[Line]:
     """Read tries; DataError names the first line that is wrong."""
-    from swarm_runtime.memory.lines import read_tries
+    from swarm_runtime.memory.records.lines import read_tries
 
     name = "standard input" if file == "-" else file
     with readable(Path(file)), _stream(file) as stream:
@@ -414,7 +414,7 @@ def _stream(file: str) -> Iterator[BinaryIO]:
 
 def _refuse_another(path: Path, file: str | None, lines: list[Line], problem: StoreError) -> None:
     """Raise UserError if a try was refused because its id stands for another one in the bank."""
-    from swarm_runtime.memory.store import SqliteStore
+    from swarm_runtime.memory.log.store import SqliteStore
 
     if "another content" not in problem.reason:
         return
@@ -449,9 +449,9 @@ def _target(bank: ReasoningBank, path: Path, kind: str, given: str) -> str:
     ConfigError
         If there is no such thing in the bank.
     """
-    from swarm_runtime.memory.overview import names_in
-    from swarm_runtime.memory.records import Item
-    from swarm_runtime.memory.store import SqliteStore
+    from swarm_runtime.memory.log.overview import names_in
+    from swarm_runtime.memory.log.store import SqliteStore
+    from swarm_runtime.memory.records.annotations import Item
 
     if kind == "pattern":
         return pattern_named(bank, given, None)

@@ -23,9 +23,9 @@ from swarm_runtime.cli.shared import AsJson, print_json, print_line, remark, wor
 from swarm_runtime.errors import ConfigError, StoreError, UserError
 
 if TYPE_CHECKING:
-    from swarm_runtime.memory.bundle import Bundle
-    from swarm_runtime.memory.import_export import Imported
-    from swarm_runtime.memory.store import SqliteStore
+    from swarm_runtime.memory.log.store import SqliteStore
+    from swarm_runtime.memory.travel.bundle import Bundle
+    from swarm_runtime.memory.travel.import_export import Imported
 
 __all__ = ["export", "import_", "keygen"]
 
@@ -68,14 +68,14 @@ def export(
     if not anonymise and (keep_texts or keep_items):
         option = "--keep-text" if keep_texts else "--keep-items"
         raise UserError(f"{option}: only what is anonymised (--anonymise) leaves anything out")
-    from swarm_runtime.memory.bundle import Header
-    from swarm_runtime.memory.bundle_file import write_bundle
-    from swarm_runtime.memory.import_export import contents_of
-    from swarm_runtime.memory.log import SPACE
-    from swarm_runtime.memory.pattern import space_from_json
-    from swarm_runtime.memory.pseudonyms import Anonymity, anonymised, anonymised_header
-    from swarm_runtime.memory.signing import read_key
-    from swarm_runtime.memory.store import SqliteStore
+    from swarm_runtime.memory.log.protocol import SPACE
+    from swarm_runtime.memory.log.store import SqliteStore
+    from swarm_runtime.memory.records.pattern import space_from_json
+    from swarm_runtime.memory.travel.bundle import Header
+    from swarm_runtime.memory.travel.bundle_file import write_bundle
+    from swarm_runtime.memory.travel.import_export import contents_of
+    from swarm_runtime.memory.travel.pseudonyms import Anonymity, anonymised, anonymised_header
+    from swarm_runtime.memory.travel.signing import read_key
 
     path, target = bank_file(bank), Path(file)
     key = None if sign is None else read_key(sign)
@@ -167,9 +167,9 @@ def import_(
 
     All of it is checked first. Doing so twice changes nothing.
     """
-    from swarm_runtime.memory.bundle_file import read_bundle
-    from swarm_runtime.memory.store import SqliteStore
-    from swarm_runtime.memory.turns import await_turn
+    from swarm_runtime.memory.log.store import SqliteStore
+    from swarm_runtime.memory.log.turns import await_turn
+    from swarm_runtime.memory.travel.bundle_file import read_bundle
 
     path, source = bank_file(bank, make=True), Path(file)
     with readable(source), working(f"checking {file}"):
@@ -211,7 +211,7 @@ def keygen(
     as_json: AsJson = False,
 ) -> None:
     """Make a key to sign bundles with; the line in FILE.pub is for those who are to trust it."""
-    from swarm_runtime.memory.signing import generate_key
+    from swarm_runtime.memory.travel.signing import generate_key
 
     with readable(Path(file)):
         line = generate_key(file, name)
@@ -224,7 +224,7 @@ def keygen(
 
 def _is_bundle(path: Path) -> bool:
     """Return whether a file begins like a bundle, compressed or not."""
-    from swarm_runtime.memory.bundle import FORMAT
+    from swarm_runtime.memory.travel.bundle import FORMAT
 
     for opened in (Path.open, gzip.open):
         with (
@@ -244,7 +244,7 @@ def _taken(
     revocations: bool,
 ) -> Imported:
     """Record a bundle; UserError where another record has the name of one of its."""
-    from swarm_runtime.memory.import_export import import_bundle
+    from swarm_runtime.memory.travel.import_export import import_bundle
 
     try:
         return import_bundle(

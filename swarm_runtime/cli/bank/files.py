@@ -88,7 +88,7 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Write a consistent copy, checked and whole, while others read and write."""
-    from swarm_runtime.memory.store import SqliteStore
+    from swarm_runtime.memory.log.store import SqliteStore
 
     if (copy is None) == (folder is None):
         raise ConfigError("COPY", copy, "give either a file, or a folder with --folder")
@@ -129,7 +129,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Put a backup in a bank's place, after checking it. What is there stays unless --replace."""
-    from swarm_runtime.memory.backups import restore as put_back
+    from swarm_runtime.memory.log.backups import restore as put_back
 
     path = bank_file(bank, make=True)
     if path.exists() and not replace:
@@ -175,7 +175,7 @@ def _show(found: Checked, as_json: bool, what: str) -> None:
 
 def _name_backups(path: Path) -> None:
     """Say which backups lie beside a bank."""
-    from swarm_runtime.memory.backups import backups_in
+    from swarm_runtime.memory.log.backups import backups_in
 
     with contextlib.suppress(OSError):
         if found := backups_in(path.parent, path.name):

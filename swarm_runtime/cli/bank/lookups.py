@@ -13,8 +13,8 @@ from swarm_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from swarm_runtime.memory.bank import ReasoningBank
-    from swarm_runtime.memory.search import Filters, Found
-    from swarm_runtime.memory.trajectory import Context
+    from swarm_runtime.memory.records.trajectory import Context
+    from swarm_runtime.memory.state.search import Filters, Found
 
 __all__ = ["found_in", "in_space", "pattern_named", "refuse_unknown", "remark_on_names"]
 
@@ -52,7 +52,7 @@ def found_in(
     as_of_s: int | None,
 ) -> list[Found]:
     """Return patterns of open contexts and of the declared space, whichever are asked about."""
-    from swarm_runtime.memory.cell_search import in_words, search_cells
+    from swarm_runtime.memory.state.cell_search import in_words, search_cells
 
     space = bank.space
     features = {one.name for one in space.features} if space is not None else set()
@@ -84,7 +84,7 @@ def found_in(
 
 def in_space(bank: ReasoningBank, context: dict[str, float | str]) -> Context:
     """Return a context as the bank's space wants it: words of its features as numbers."""
-    from swarm_runtime.memory.cell_search import in_numbers
+    from swarm_runtime.memory.state.cell_search import in_numbers
 
     space = bank.space
     if space is None:
@@ -107,7 +107,7 @@ def refuse_unknown(
     approach: str | None,
 ) -> None:
     """Raise ConfigError where nothing was found because a name was never recorded."""
-    from swarm_runtime.memory.overview import names_in
+    from swarm_runtime.memory.log.overview import names_in
 
     names = names_in(bank_file(bank))
     for option, value, known in (

@@ -53,7 +53,7 @@ _ALL = 1_000_000
 )
 def stats(bank: Bank, as_json: AsJson = False) -> None:
     """Say what a bank holds: records by kind, types of task, size; nothing is derived for it."""
-    from swarm_runtime.memory.overview import overview
+    from swarm_runtime.memory.log.overview import overview
     from swarm_runtime.memory.plain import plain
 
     path = bank_file(bank)
@@ -125,7 +125,7 @@ def search(
     like: -c trend=rising.
     """
     from swarm_runtime.memory.plain import plain
-    from swarm_runtime.memory.search import Filters
+    from swarm_runtime.memory.state.search import Filters
 
     context = context_of(pairs, text, context_json)
     filters = Filters(

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from swarm_runtime.cli.shared import print_line, print_table
 
 if TYPE_CHECKING:
-    from swarm_runtime.memory.credit import Uplift
-    from swarm_runtime.memory.judgements import Judgement
-    from swarm_runtime.memory.links import Related
-    from swarm_runtime.memory.overview import Overview
-    from swarm_runtime.memory.patterns import Explanation, Pattern
-    from swarm_runtime.memory.recommendation import Recommendation
-    from swarm_runtime.memory.search import Found
-    from swarm_runtime.memory.shelf import FoundItem
+    from swarm_runtime.memory.choice.recommendation import Recommendation
+    from swarm_runtime.memory.distilling.links import Related
+    from swarm_runtime.memory.log.overview import Overview
+    from swarm_runtime.memory.state.judgements import Judgement
+    from swarm_runtime.memory.state.patterns import Explanation, Pattern
+    from swarm_runtime.memory.state.search import Found
+    from swarm_runtime.memory.state.shelf import FoundItem
+    from swarm_runtime.memory.trust.credit import Uplift
     from swarm_runtime.memory.upkeep import Audit
 
 __all__ = [

@@ -12,13 +12,13 @@ import pytest
 from actors.reasoning_bank import BankActor, Question
 from swarm_runtime.config import MemorySettings, UpkeepSettings
 from swarm_runtime.errors import ConfigError, StoreError
-from swarm_runtime.memory.anti_entropy import reconcile
-from swarm_runtime.memory.backups import backups_in
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.group_store import Batch
-from swarm_runtime.memory.replica import Replica
-from swarm_runtime.memory.snapshots import LEAST_PLACES
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.backups import backups_in
+from swarm_runtime.memory.log.group_store import Batch
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.state.snapshots import LEAST_PLACES
+from swarm_runtime.memory.travel.anti_entropy import reconcile
+from swarm_runtime.memory.travel.replica import Replica
 from tests.annotations import item, tombstone, verdict
 from tests.experiences import SPACE, experience, trajectory
 

@@ -12,8 +12,8 @@ import pytest
 
 from actors.lanes import Commits, Committer, Lane
 from swarm_runtime.errors import StoreError
-from swarm_runtime.memory.group_store import Batch, GroupStore
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.group_store import Batch, GroupStore
+from swarm_runtime.memory.log.store import SqliteStore
 from tests.annotations import verdict
 from tests.experiences import experience, trajectory
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.core.lessons import LessonLog, lesson_of
-from swarm_runtime.memory.ranking import Statistics
+from swarm_runtime.memory.choice.ranking import Statistics
 from tests.experiences import SPACE, experience, histories, random_experience
 
 

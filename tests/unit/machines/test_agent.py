@@ -22,7 +22,7 @@ from swarm_runtime.core.messages import (
 )
 from swarm_runtime.core.topology import Delta, Digest
 from swarm_runtime.machines.agent import Agent, AgentSpec, Learning
-from swarm_runtime.memory.ranking import Reason
+from swarm_runtime.memory.choice.ranking import Reason
 from tests.experiences import DAY_S, SPACE, experience
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")

@@ -14,13 +14,13 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import Experience
 from swarm_runtime.errors import ConfigError, StoreError
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.embedding import cell_similarity
-from swarm_runtime.memory.pattern import ContextSpace, FeatureBins
-from swarm_runtime.memory.policies import POLICIES
-from swarm_runtime.memory.ranking import Reason, Statistics, recency_table
-from swarm_runtime.memory.recommendation import Recommendation
-from swarm_runtime.memory.safla import adapt, apply, learn
-from swarm_runtime.memory.trajectory import Context, Trajectory
+from swarm_runtime.memory.choice.policies import POLICIES
+from swarm_runtime.memory.choice.ranking import Reason, Statistics, recency_table
+from swarm_runtime.memory.choice.recommendation import Recommendation
+from swarm_runtime.memory.choice.safla import adapt, apply, learn
+from swarm_runtime.memory.records.pattern import ContextSpace, FeatureBins
+from swarm_runtime.memory.records.trajectory import Context, Trajectory
+from swarm_runtime.memory.vectors.embedding import cell_similarity
 from tests.experiences import DAY_S, SPACE, experience, histories, random_experience, trajectory
 
 CANDIDATES = ["p0", "p1", "p2"]

@@ -15,14 +15,14 @@ import pytest
 
 from swarm_runtime.errors import StoreError, UserError
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.bundle import FRAMES as NAMES
-from swarm_runtime.memory.bundle import MAGIC, Contents, Limits, frame
-from swarm_runtime.memory.bundle_file import read_bundle
-from swarm_runtime.memory.bundle_reading import outline
-from swarm_runtime.memory.import_export import import_bundle
-from swarm_runtime.memory.pattern import space_to_json
-from swarm_runtime.memory.store import SPACE as SPACE_SETTING
-from swarm_runtime.memory.store import SqliteStore
+from swarm_runtime.memory.log.store import SPACE as SPACE_SETTING
+from swarm_runtime.memory.log.store import SqliteStore
+from swarm_runtime.memory.records.pattern import space_to_json
+from swarm_runtime.memory.travel.bundle import FRAMES as NAMES
+from swarm_runtime.memory.travel.bundle import MAGIC, Contents, Limits, frame
+from swarm_runtime.memory.travel.bundle_file import read_bundle
+from swarm_runtime.memory.travel.bundle_reading import outline
+from swarm_runtime.memory.travel.import_export import import_bundle
 from tests.bundles import bundle_bytes, by_hand, contents, frames_of
 from tests.experiences import SPACE, experience, trajectory
 

@@ -15,10 +15,10 @@ from swarm_runtime.config import MemorySettings
 from swarm_runtime.core.knowledge import REWARD_SCALE
 from swarm_runtime.judging.outcome import judge
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.embedding import Embedder
-from swarm_runtime.memory.records import Verdict
-from swarm_runtime.memory.search import diverse
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.records.annotations import Verdict
+from swarm_runtime.memory.records.trajectory import Trajectory
+from swarm_runtime.memory.state.search import diverse
+from swarm_runtime.memory.vectors.embedding import Embedder
 from tests.experiences import DAY_S, trajectory
 
 LATER = 100 * DAY_S

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from swarm_runtime.memory.bank import ReasoningBank
+from swarm_runtime.memory.choice.ranking import Reason
 from swarm_runtime.memory.plain import plain
-from swarm_runtime.memory.ranking import Reason
-from swarm_runtime.memory.records import Item, Tombstone
+from swarm_runtime.memory.records.annotations import Item, Tombstone
 from tests.experiences import DAY_S, trajectory
 
 

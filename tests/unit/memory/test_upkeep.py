@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from swarm_runtime.config import MemorySettings, UpkeepSettings
 from swarm_runtime.errors import StoreError
 from swarm_runtime.memory.bank import ReasoningBank
-from swarm_runtime.memory.contexts import ContextReader
-from swarm_runtime.memory.patterns import PatternFold
-from swarm_runtime.memory.records import Verdict
-from swarm_runtime.memory.trajectory import Trajectory
+from swarm_runtime.memory.records.annotations import Verdict
+from swarm_runtime.memory.records.contexts import ContextReader
+from swarm_runtime.memory.records.trajectory import Trajectory
+from swarm_runtime.memory.state.patterns import PatternFold
 from tests.experiences import DAY_S, SPACE, experience, trajectory
 
 NOW = 200 * DAY_S

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm_runtime.memory.ranking import Reason
+from swarm_runtime.memory.choice.ranking import Reason
 from swarm_runtime.report.compare import compare
 from swarm_runtime.report.digest import digest
 from swarm_runtime.report.series import AgentSeries, ArmSeries

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from swarm_runtime.memory.ranking import Reason
+from swarm_runtime.memory.choice.ranking import Reason
 from swarm_runtime.report.digest import canonical_json
 from swarm_runtime.report.series import AgentSeries, ArmSeries
 from swarm_runtime.report.summary import arm_report, rounded, swarm_cents, walk_forward_start

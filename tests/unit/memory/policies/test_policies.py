@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from swarm_runtime.config import MemorySettings
 from swarm_runtime.errors import ConfigError
-from swarm_runtime.memory.policies import (
+from swarm_runtime.memory.choice.policies import (
     DEFAULT_POLICY,
     POLICIES,
     Answer,
@@ -18,12 +18,12 @@ from swarm_runtime.memory.policies import (
     Question,
     policy_named,
 )
-from swarm_runtime.memory.policies.blend import Blend
-from swarm_runtime.memory.policies.linucb import LinUcb
-from swarm_runtime.memory.policies.protocol import mixed
-from swarm_runtime.memory.policies.thompson import Thompson, chances_of_best
-from swarm_runtime.memory.policies.ucb import Ucb
-from swarm_runtime.memory.ranking import Estimates, Reason, choose
+from swarm_runtime.memory.choice.policies.blend import Blend
+from swarm_runtime.memory.choice.policies.linucb import LinUcb
+from swarm_runtime.memory.choice.policies.protocol import mixed
+from swarm_runtime.memory.choice.policies.thompson import Thompson, chances_of_best
+from swarm_runtime.memory.choice.policies.ucb import Ucb
+from swarm_runtime.memory.choice.ranking import Estimates, Reason, choose
 
 Floats = npt.NDArray[np.float64]
 
