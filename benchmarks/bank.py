@@ -1,8 +1,9 @@
 """The report's table of bank operations (4.1), row by row: the whole bank, as its users call it.
 
 Beside it stand the original (agentic-flow 2.1.3 in Node, in the same run where it is installed;
-else what was measured of it earlier), bare references (one fsynced commit of the same bytes in SQLite,
-an exact scan in NumPy, FAISS's flat index) and vector stores of others. Neither references nor
+else what was measured of it earlier), bare references (one fsynced commit of the same bytes in
+SQLite, an exact scan in NumPy, FAISS's flat index) and vector stores of others. Neither references
+nor
 peers embed a text, count outcomes, stand at a moment or say why: they show what speed is possible.
 
 Contexts are descriptions of tasks (``tasks``): each its own, so there are as many contexts as
@@ -200,7 +201,7 @@ def _sizes(found: dict[str, Any], theirs: dict[str, float], count: int) -> list[
                  target=f"≤ {limit_s:g} s" if limit_s else "",
                  kept=size["start_s"] <= limit_s if limit_s else None),
         ]  # fmt: skip
-    if "memory" in found:
+    if "resident_bytes" in found:
         resident = found["resident_bytes"]
         grown, limit = resident["filled"] - resident["at_start"], RESIDENT_BYTES.get(count)
         table.append(

@@ -100,7 +100,7 @@ class References:
             at += len(some)
         faiss.omp_set_num_threads(1)
         self._flat = faiss.IndexFlatIP(DIMENSION)
-        self._flat.add(self.vectors)  # type: ignore[call-arg] # FAISS wraps it for NumPy
+        self._flat.add(self.vectors)
         rows = [np.flatnonzero(self.domains == one) for one in range(len(DOMAINS))]
         self._by_domain = [(some, self.vectors[some]) for some in rows]
 
@@ -115,7 +115,7 @@ class References:
 
     def flat(self, query: Matrix) -> object:
         """Return what FAISS finds."""
-        return self._flat.search(query[None, :], K)  # type: ignore[call-arg]
+        return self._flat.search(query[None, :], K)
 
 
 def best(scores: Matrix) -> npt.NDArray[np.int64]:
@@ -172,6 +172,8 @@ class Measurement:
         return self.found
 
     def _note_memory(self, when: str) -> None:
+        if "memory" not in self._rows:
+            return
         gc.collect()
         self.found.setdefault("resident_bytes", {})[when] = self._process.memory_info().rss
 

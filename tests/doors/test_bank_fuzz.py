@@ -249,7 +249,7 @@ def test_no_arguments_end_in_a_traceback_or_change_what_they_should_not(bench: B
 @pytest.mark.soak
 def test_ten_thousand_command_lines_do_no_harm(bench: Bench) -> None:
     fuzz(bench, CALLS_OF_SOAK, seed=1)
-    assert bench.succeeded == set(COMMANDS)
+    assert bench.succeeded >= set(COMMANDS)
 
 
 def test_the_fuzzing_sees_what_it_is_to_see(bench: Bench) -> None:

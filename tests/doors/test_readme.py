@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,21 @@ def test_every_option_that_readme_names_exists() -> None:
     for line in re.findall(r"^    swarm run (.*)$", README, re.MULTILINE):
         for option in re.findall(r"--[a-z]+", line.split("#")[0]):
             assert option in help_text
+
+
+def test_the_commands_of_the_memory_alone_run_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = README.partition("## The memory alone")[2].partition("\n## ")[0]
+    commands = re.findall(r"^    (swarm bank .*)$", section, re.MULTILINE)
+    lines = [line.partition("#")[0] for line in commands]
+    assert len(lines) == 6
+    example = Path(__file__).parents[2] / "examples" / "endpoints.py"
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, example, "endpoints.db"], check=True, capture_output=True)
+    (tries,) = re.findall(r"where a line is `(\{.*?\})`", section, re.DOTALL)
+    (tmp_path / "tries.jsonl").write_text(" ".join(tries.split()))
+    for one in lines:
+        done = CliRunner().invoke(app, shlex.split(one)[1:])
+        assert done.exit_code == 0, done.output
+        assert done.stdout.strip()

@@ -1,9 +1,9 @@
 """Contexts of any kind, cut into cells: what makes two tries tries in "the same" context. Pure.
 
 A number of a declared ``ContextSpace`` is cut by the edges declared there. Any other number is
-cut without knowing its scale: by quarters of a factor of two, with a sign (``number_place``). Texts are
-normalised. A cell is the sorted tuple of (name, bin or text), whoever computes it and in whatever
-order, so patterns that different agents found independently have the same id.
+cut without knowing its scale: by quarters of a factor of two, with a sign (``number_place``).
+Texts are normalised. A cell is the sorted tuple of (name, bin or text), whoever computes it and
+in whatever order, so patterns that different agents found independently have the same id.
 
 Above: ``embedding`` (near cells, near vectors), ``ledger``, ``patterns``. Below: ``pattern``.
 """

@@ -8,16 +8,16 @@ last 16, 32 and 64,
     (mean before the window - mean in it) · √window / spread before it   >   5
 
 is a change. (A plain two-sample z; the spread is never taken for less than 0.2 σ, and there must be
-twice the window's outcomes before it.) With noise alone that is rarer than one in a million per
-outcome; a fall of one standard deviation is seen after 32 outcomes, a collapse after five or ten.
+twice the window's outcomes before it.) With noise alone it did not happen in 200,000 outcomes (a
+test); a fall of one standard deviation is seen after 32 outcomes, a collapse after five or ten.
 What was known before the change no longer counts: not a little either, for a thousand old outcomes
-at a sixteenth each outvote the first dozens of new ones. Nothing is deleted: asked about a
-moment before the change, the memory still knows.
+at a sixteenth each outvote the first dozens of new ones. Nothing is deleted: asked about a moment
+before the change, the memory still knows.
 
 Only falls are watched. That something else has become better is seen by exploring, and a memory
 that does better than it did has nothing to forget. Gradual decay by age was tried too: a half-life
-of 500 outcomes loses 4 points where nothing changes, and recovers later where something does
-(``benchmarks/bandit``).
+of 500 outcomes lost 4 points on the digits where nothing changed, and recovered later where
+something did (in a simulation of ``benchmarks/bandit``).
 
 What counts is a fold over outcomes in order of time, so it does not depend on when records arrived;
 one that comes late is watched by starting over. Above: ``catalogue`` or whoever counts outcomes.

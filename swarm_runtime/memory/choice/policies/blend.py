@@ -9,9 +9,9 @@ outcomes elsewhere. Then the outcomes nearby are counted on top:
     score = mean + exploration · error
 
 So a context that is like nothing before is judged by the model alone, and one that has come up
-often by what happened there. The strength of exploring was tuned on two data sets
-(``benchmarks/bandit``); over a factor of five either way it matters little there, more where
-rewards are noisy.
+often by what happened there. The strength of exploring was tuned on the digits and the wines: from
+0.02 to 0.25 it makes no difference there, above that exploring costs; where every fifth reward was
+turned round, 0.25 did better than 0.1.
 """
 
 from __future__ import annotations
