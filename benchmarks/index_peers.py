@@ -64,7 +64,7 @@ class _Design(Peer):
         self.name, self.knob, self.knobs = name, knob, knobs
 
     def build(self, vectors: Matrix, columns: dict[str, npt.NDArray[np.int64]]) -> None:
-        lists = 2 ** round(np.log2(4.0 * np.sqrt(len(vectors))))
+        lists = 2 ** int(np.log2(4.0 * np.sqrt(len(vectors))))
         dimension, product = vectors.shape[1], faiss.METRIC_INNER_PRODUCT
         self._vectors = vectors
         if self.name == "FAISS Flat":
@@ -75,7 +75,7 @@ class _Design(Peer):
         else:
             kind = self.name.removeprefix("FAISS ").replace("IVF", f"IVF{lists}")
             self._index = faiss.index_factory(dimension, kind, product)
-        self._index.train(vectors[: 40 * lists])
+        self._index.train(vectors[: 40 * lists])  # as few as k-means does without a warning
         self._index.add(vectors)
 
     def turn(self, value: int) -> None:
@@ -262,7 +262,6 @@ DESIGNS = (
     _Design("FAISS Flat", "", (0,)),
     _Design("FAISS IVF,SQ8", "nprobe", _PROBES),
     _Design("FAISS IVF,SQ4", "nprobe", _PROBES),
-    _Design("FAISS OPQ128_512,IVF,PQ128x4fs", "nprobe", _PROBES),
     _Design("FAISS RR,IVF,RaBitQ", "nprobe", _PROBES),
     _Design("FAISS HNSW32,SQ8", "efSearch", (128, 256, 512, 1024)),
 )

@@ -1,8 +1,8 @@
 """What liars do to the others' reward, with trust and without, and who is suspected wrongly.
 
-Ten agents in turn share one bank. Each meets a situation (twelve numbers, around thirty centres;
-ten approaches, of which one is right for each centre), asks the bank, acts and reports; one outcome
-in ten is bad luck. Reward is 1 where the approach is right. The first of them lies:
+Ten agents in turn share one bank. Each meets a situation (eight numbers, around eighteen centres;
+six approaches, of which one is right for each centre), asks the bank, acts and reports; one outcome
+in ten is luck. Reward is 1 where the approach is right. The first of them lies:
 
 * it follows the memory and says that all went well (or badly, or the opposite, or anything);
 * it tries what it likes and says that all went well: at random, or always the same approach;
@@ -47,12 +47,12 @@ from swarm_runtime.memory.trust.agents import FULL_LEVEL
 __all__ = ["CASES", "Case", "Outcome", "play"]
 
 AGENTS = 10
-APPROACHES = tuple(f"approach {letter}" for letter in "ABCDEFGHIJ")
+APPROACHES = tuple(f"approach {letter}" for letter in "ABCDEF")
 #: How often the weights are read.
 _LOOKS = 80
 #: Share of outcomes that are bad or good luck.
 _LUCK = 0.1
-_FEATURES, _CENTRES = 12, 30
+_FEATURES, _CENTRES = 8, 18
 _T95 = (math.nan, 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 Floats = npt.NDArray[np.float64]
@@ -150,7 +150,7 @@ def _situations(rounds: int, seed: int, how: str) -> tuple[list[Context], Intege
     centres = draw.normal(size=(_CENTRES, _FEATURES))
     right = draw.permutation(np.arange(_CENTRES) % len(APPROACHES))
     which = draw.integers(0, _CENTRES, rounds)
-    places = centres[which] + 0.55 * draw.normal(size=(rounds, _FEATURES))
+    places = centres[which] + 0.4 * draw.normal(size=(rounds, _FEATURES))
     share = rounds // AGENTS
     if how == "easy and hard":
         order = np.argsort(np.square(places - centres[which]).sum(axis=1), kind="stable")
@@ -333,10 +333,11 @@ def main() -> None:
         "case", "reward, no trust", "fall", "with trust", "fall", "found after", "weight /16",
         "suspected",
     ):  # fmt: skip
-        table.add_column(column, justify="left" if column == "case" else "right")
+        is_name = column == "case"
+        table.add_column(column, justify="left" if is_name else "right", no_wrap=is_name)
     for name in names:
         table.add_row(*_row(name, found))
-    console = Console()
+    console = Console(width=max(Console().width, 120))
     console.print(table)
     example = next((one.why[0] for one in found if one.why), None)
     if example:

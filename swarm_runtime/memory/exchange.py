@@ -17,8 +17,8 @@ from swarm_runtime.memory.log.protocol import SPACE
 from swarm_runtime.memory.log.store import SqliteStore
 from swarm_runtime.memory.records.pattern import space_from_json
 from swarm_runtime.memory.travel.anti_entropy import Exchanged, reconcile
-from swarm_runtime.memory.travel.bundle import Header
-from swarm_runtime.memory.travel.bundle_file import read_bundle, write_bundle
+from swarm_runtime.memory.travel.bundle import Bundle, Header
+from swarm_runtime.memory.travel.bundle_file import write_bundle
 from swarm_runtime.memory.travel.import_export import Imported, contents_of, import_bundle
 from swarm_runtime.memory.travel.pseudonyms import Anonymity, anonymised, anonymised_header
 from swarm_runtime.memory.travel.replica import Replica
@@ -140,35 +140,30 @@ class Exchange:
         signed_by = None if key is None else key.public
         return Exported(size_bytes, sum(contents.counts().values()), left_out, signed_by)
 
-    def import_(
+    def take(
         self,
-        path: str | Path,
+        bundle: Bundle,
         *,
-        trusted: str | Path | None = None,
-        allow_unsigned: bool = False,
         origin: str | None = None,
         only_what_fits: bool = False,
         revocations: Literal["all", "none"] = "all",
     ) -> Imported:
-        """Record what a file holds, after all of it was checked: all of it, or nothing.
+        """Record what a file holds: all of it, or nothing.
 
         Parameters
         ----------
-        path, trusted, allow_unsigned
-            See ``bundle_file.read_bundle``.
+        bundle : Bundle
+            As ``travel.bundle_file.read_bundle`` gave it: checked, and vouched for.
         origin, only_what_fits, revocations
-            See ``import_export.import_bundle``.
+            See ``travel.import_export.import_bundle``.
 
         Raises
         ------
-        StoreError
-            If the file is damaged or no bundle.
-        RunFolderError
-            If it can't be read, or nobody one trusts has signed it.
         ConfigError
             If it does not fit the bank.
+        StoreError
+            If a record is here under the same name with another content, or the disk refuses.
         """
-        bundle = read_bundle(path, trusted=trusted, allow_unsigned=allow_unsigned)
         return import_bundle(
             self._store,
             bundle,

@@ -14,7 +14,7 @@ HONEST = [name for name, case in CASES.items() if not case.liars]
 
 
 def test_a_liar_is_found_within_fifty_of_its_reports() -> None:
-    found = play(("praises what it tries", True, 0, 600))
+    found = play(("praises one approach", True, 0, 600))
     assert found.found_after is not None and found.found_after <= 50
     assert found.last_levels[0] < FULL_LEVEL // 4
     assert found.last_levels[1:] == [FULL_LEVEL] * 9
@@ -22,7 +22,7 @@ def test_a_liar_is_found_within_fifty_of_its_reports() -> None:
 
 
 def test_without_trust_nobody_is_weighed() -> None:
-    found = play(("praises what it tries", False, 0, 200))
+    found = play(("praises one approach", False, 0, 200))
     assert found.last_levels == [FULL_LEVEL] * 10
     assert found.why == []
 
@@ -39,12 +39,12 @@ def _played(names: list[str], trusts: list[bool], seeds: int, rounds: int) -> li
 def test_one_liar_in_ten_costs_the_others_less_than_two_points_and_visibly_more_without_trust() -> (
     None
 ):
-    found = _played(["nobody lies", "praises what it tries"], [False, True], 5, 3_000)
+    found = _played(["nobody lies", "praises one approach"], [False, True], 5, 3_000)
     falls: dict[bool, float] = {}
     for trust in (False, True):
         rewards = {
             name: [one.reward for one in found if (one.case, one.trust) == (name, trust)]
-            for name in ("nobody lies", "praises what it tries")
+            for name in ("nobody lies", "praises one approach")
         }
         falls[trust] = 100 * statistics.fmean(
             honest - other for honest, other in zip(*rewards.values(), strict=True)

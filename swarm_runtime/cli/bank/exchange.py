@@ -9,7 +9,6 @@ import contextlib
 import gzip
 import secrets
 import zlib
-from dataclasses import replace as with_values
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,13 +67,8 @@ def export(
     if not anonymise and (keep_texts or keep_items):
         option = "--keep-text" if keep_texts else "--keep-items"
         raise UserError(f"{option}: only what is anonymised (--anonymise) leaves anything out")
-    from swarm_runtime.memory.log.protocol import SPACE
+    from swarm_runtime.memory.exchange import Exchange
     from swarm_runtime.memory.log.store import SqliteStore
-    from swarm_runtime.memory.records.pattern import space_from_json
-    from swarm_runtime.memory.travel.bundle import Header
-    from swarm_runtime.memory.travel.bundle_file import write_bundle
-    from swarm_runtime.memory.travel.import_export import contents_of
-    from swarm_runtime.memory.travel.pseudonyms import Anonymity, anonymised, anonymised_header
     from swarm_runtime.memory.travel.signing import read_key
 
     path, target = bank_file(bank), Path(file)
@@ -84,46 +78,37 @@ def export(
             raise ConfigError("FILE", file, "is a folder; name a file in it")
         if replace and target.exists() and not _is_bundle(target):
             raise ConfigError("FILE", file, "is there already, and no bundle; name another file")
-    left_out: dict[str, int] = {}
-    with contextlib.closing(SqliteStore(path)) as store, working(f"exporting {path}"):
-        space = store.setting(SPACE)
-        header = Header(
+    with (
+        contextlib.closing(SqliteStore(path)) as store,
+        working(f"exporting {path}"),
+        readable(target),
+    ):
+        done = Exchange(store).export(
+            target,
             made_at_s=now_s(),
             producer=f"swarm-runtime {__version__}",
-            bank=store.uuid,
-            space=space,
-            kept_from_s=store.kept_from_s(),
+            key=key,
+            # It is forgotten here: nobody can find a name out by trying names.
+            pseudonym_key=secrets.token_bytes(_KEY_BYTES) if anonymise else None,
+            keep_texts=keep_texts or (),
+            keep_items=keep_items,
+            compress=compress,
+            overwrite=replace,
         )
-        contents = contents_of(store)
-        if anonymise:
-            # The key is forgotten here: nobody can find a name out by trying names.
-            anonymity = Anonymity(
-                secrets.token_bytes(_KEY_BYTES), frozenset(keep_texts or ()), keep_items
-            )
-            declared = None if space is None else space_from_json(space)
-            contents, left_out = anonymised(contents, anonymity, declared)
-            header = anonymised_header(header)
-            header = with_values(header, options={"texts": sorted(keep_texts or ())})
-        with readable(target):
-            count = write_bundle(
-                target, header, contents, key=key, compress=compress, replace=replace
-            )
-    signed_by = None if key is None else key.public
-    records = sum(contents.counts().values())
     if as_json:
         print_json(
             {
                 "bundle": file,
-                "size_bytes": count,
-                "records": records,
-                "left_out": left_out,
-                "signed_by": signed_by,
+                "size_bytes": done.size_bytes,
+                "records": done.records,
+                "left_out": done.left_out,
+                "signed_by": done.signed_by,
                 "anonymised": anonymise,
             }
         )
         return
-    print_line(f"{file}: {words.plural(records, 'record')}, {words.size(count)}")
-    for kind, gone in left_out.items():
+    print_line(f"{file}: {words.plural(done.records, 'record')}, {words.size(done.size_bytes)}")
+    for kind, gone in done.left_out.items():
         print_line(f"left out: {gone} of kind {kind}")
     if key is None:
         remark("nobody vouches for this bundle: it is not signed (--sign)")
@@ -244,11 +229,10 @@ def _taken(
     revocations: bool,
 ) -> Imported:
     """Record a bundle; UserError where another record has the name of one of its."""
-    from swarm_runtime.memory.travel.import_export import import_bundle
+    from swarm_runtime.memory.exchange import Exchange
 
     try:
-        return import_bundle(
-            store,
+        return Exchange(store).take(
             bundle,
             origin=origin,
             only_what_fits=only_what_fits,
