@@ -37,7 +37,7 @@ import numpy.typing as npt
 
 from swarm_runtime.memory.vectors.file import FileVectors, Matrix, RamVectors, Rows
 from swarm_runtime.memory.vectors.guard import Guarded, guarded, proposed
-from swarm_runtime.memory.vectors.signs import Mask, SignCodes
+from swarm_runtime.memory.vectors.signs import Mask, SignCodes, inner_products
 from swarm_runtime.memory.vectors.snapshot import SnapshotFolder
 
 __all__ = ["EXACT_ROWS", "Found", "VectorIndex"]
@@ -399,7 +399,7 @@ class VectorIndex:
             rows = np.flatnonzero(mask)
             scores = np.concatenate(
                 [
-                    self._vectors.take(rows[at : at + _CHUNK]) @ query
+                    inner_products(self._vectors.take(rows[at : at + _CHUNK]), query)
                     for at in range(0, kept, _CHUNK)
                 ]
             )
@@ -412,7 +412,7 @@ class VectorIndex:
     def _scores(self, query: Matrix, start: int, stop: int) -> Matrix:
         scores = np.empty(stop - start, dtype=np.float32)
         for at, rows in self._vectors.passes(start, stop):
-            np.matmul(rows, query, out=scores[at - start : at - start + len(rows)])
+            scores[at - start : at - start + len(rows)] = inner_products(rows, query)
         return scores
 
     def _near_best(self, scores: Matrix, count: int) -> Rows:
@@ -430,7 +430,7 @@ class VectorIndex:
     def _best(self, query: Matrix, rows: Rows, vectors: Matrix, count: int) -> Found:
         """Return the best of some rows, scored exactly."""
         if len(rows) > 2 * count:
-            near = self._near_best(vectors @ query, count)
+            near = self._near_best(inner_products(vectors, query), count)
             rows, vectors = rows[near], vectors[near]
         # One sum along each row, whose order does not depend on how many rows there are.
         products = np.multiply(vectors, query, dtype=np.float64)
