@@ -20,7 +20,7 @@ from swarm_runtime.memory.state.catalogue import Catalogue
 from swarm_runtime.memory.state.ledger import MOST_EVIDENCE, Recall
 from swarm_runtime.memory.state.tables import FULL_TRUST
 from swarm_runtime.memory.trust.agents import FULL_LEVEL
-from swarm_runtime.memory.vectors.nearness import nearness
+from swarm_runtime.memory.vectors.nearness import NEAR_FLOOR, nearness
 
 __all__ = ["NEIGHBOURS", "Near", "nearest", "recall"]
 
@@ -51,6 +51,7 @@ def nearest(
     mask: npt.NDArray[np.bool_] | None,
     *,
     exact: bool = False,
+    floor: float = -1.0,
 ) -> Near:
     """Return the places nearest to a vector.
 
@@ -59,7 +60,9 @@ def nearest(
     """
     wanted, total = count + _MARGIN, len(catalogue.cells)
     while True:
-        rows, cosines = catalogue.index.search(query, min(wanted, total), mask, exact=exact)
+        rows, cosines = catalogue.index.search(
+            query, min(wanted, total), mask, exact=exact, floor=floor
+        )
         if len(rows) <= count or cosines[-1] < cosines[count - 1] or wanted >= total:
             break
         wanted *= 4
@@ -108,7 +111,7 @@ def recall(
         bits = None
     if not mask.count or (bits is not None and not bits.any()):
         return _recall(catalogue, _NOWHERE, numbers, candidates, None)
-    near = nearest(catalogue, query, NEIGHBOURS, bits, exact=exact)
+    near = nearest(catalogue, query, NEIGHBOURS, bits, exact=exact, floor=NEAR_FLOOR)
     return _recall(catalogue, near, numbers, candidates, levels)
 
 

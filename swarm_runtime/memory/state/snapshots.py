@@ -2,7 +2,7 @@
 
 It is a shortcut: it may be deleted at any time, and what can't be trusted is derived anew from the
 log. One process at a time writes it, whichever comes first; all others read it. Vectors lie in a
-file of their own, mapped, so that memory need not hold them.
+file of their own, so that memory need not hold them.
 
 Above: ``derived``. Below: ``snapshot``, ``vector_index``.
 """

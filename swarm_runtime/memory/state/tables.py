@@ -81,8 +81,9 @@ class Vectors(Protocol):
         mask: Bools | None = None,
         *,
         exact: bool = False,
+        floor: float = -1.0,
     ) -> tuple[Integers, npt.NDArray[np.float64]]:
-        """Return the nearest rows and their cosines, best first."""
+        """Return the nearest rows and their cosines, best first; below the floor none is needed."""
         ...
 
 
